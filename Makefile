@@ -1,0 +1,39 @@
+# make book   the whole way, from a clean machine to the built site (PROFILE=quick, standard or paper)
+# make test   the same set-up with the test tools, then all the tests
+PROFILE ?= quick
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book test clean lock
+
+book: .venv/.book
+	@$(BIN)/tokengeom book --profile $(PROFILE)
+
+test: .venv/.test
+	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/python -m pytest
+
+# One stamp for each set of extras; either is renewed when what is pinned changes.
+.venv/.book: EXTRAS := book,pocket
+.venv/.test: EXTRAS := book,pocket,test
+.venv/.book .venv/.test: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with  make PYTHON=...") if sys.version_info < (3, 11) else 0'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@start=$$(date +%s); echo "Installing what constraints.txt pins into .venv ..."; \
+	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=24' && \
+	  $(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[$(EXTRAS)]' > .venv/install.log 2>&1 \
+	    || { tail -n 20 .venv/install.log; exit 1; }; \
+	  echo "environment ready in $$(( $$(date +%s) - start )) s"
+	@touch $@
+
+clean:
+	rm -rf _build
+
+# Renew constraints.txt from the newest versions that pyproject.toml allows.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --upgrade 'pip>=24'
+	.venv-lock/bin/pip install --quiet -e '.[book,pocket,test]' torch==2.13.0
+	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
+	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
+	rm -rf .venv-lock

@@ -1,0 +1,277 @@
+"""The book: survey, chapters run by papermill, site built by jupyter-book.
+
+Each stage is keyed on everything it depends on, so a second build does only what has become
+stale, and says why. A chapter that fails stops the build before the site is touched.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .console import say, track
+from .errors import BuildError, InputError
+from .profiles import load_profile
+from .surveys import check_request, run_profile
+
+# Nothing of these may reach a page through a library's warnings or bars.
+KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
+                      "PYTHONWARNINGS": "default"}
+STATIC = ("_config.yml", "_toc.yml", "book")
+
+
+def build_book(profile="quick", project=".", out=None, **overrides):
+    """Build the whole book and return the path of its first page.
+
+    Parameters
+    ----------
+    profile : str or path
+        See :func:`tokengeom_utils.profiles.load_profile`.
+    project : path
+        The checkout.
+    out : path, optional
+        Where everything goes; ``_build/PROFILE`` in the project unless given.
+    **overrides
+        Parameters that replace the profile's.
+
+    Raises
+    ------
+    InputError
+        For bad input, before anything is written.
+    BuildError
+        If a chapter or the site fails; the site of an earlier build stays as it was.
+    """
+    started = time.perf_counter()
+    project = Path(project).resolve()
+    if not (project / "_toc.yml").is_file():
+        raise InputError(f"{project} is not a checkout of the book: there is no _toc.yml")
+    parameters = load_profile(profile, project, **overrides)
+    check_request(parameters["n_tokens"], parameters["shuffles"], parameters["scale_max"], parameters["k_max"])
+    out = (Path(out) if out else project / "_build" / parameters["profile"]).resolve()
+    times = {}
+    for name, stage in (("survey", run_survey), ("chapters", run_chapters), ("site", build_site)):
+        before = time.perf_counter()
+        stage(project, out, parameters)
+        times[name] = time.perf_counter() - before
+    say("  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+        + f"  in all {time.perf_counter() - started:.0f} s")
+    page = out / "html" / "index.html"
+    say(f"open {os.path.relpath(page)}")
+    return page
+
+
+def run_survey(project, out, parameters):
+    """Measure what the survey of this profile still lacks."""
+    results = run_profile(parameters, out / "survey.zarr")
+    say(f"survey: {results.sizes['prompt']} prompts measured")
+
+
+def chapters(project):
+    """The notebooks of the table of contents, in order."""
+    import yaml
+
+    def entries(node):
+        if isinstance(node, dict):
+            yield from [node["file"]] if "file" in node else []
+            node = list(node.values())
+        for child in node if isinstance(node, list) else []:
+            yield from entries(child)
+
+    toc = yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))
+    return [project / f"{name}.md" for name in entries(toc) if name.startswith("notebooks/")]
+
+
+def run_chapters(project, out, parameters):
+    """Execute every chapter whose source, parameters, code, data, survey or versions changed."""
+    import nbformat
+
+    executed = out / "chapters"
+    executed.mkdir(parents=True, exist_ok=True)
+    shared = {
+        "package": _hash_tree(Path(__file__).parent, "*.py"),
+        "data": _hash_tree(project / "data", "*.csv"),
+        "survey": _hash_tree(out / "survey.zarr", "*"),
+        "versions": _hash(platform.python_version(), _read(project / "constraints.txt")),
+    }
+    stale = []
+    for source in chapters(project):
+        given = _parameters_of(source, parameters | {"results": out / "survey.zarr"})
+        key = {"source": _hash(_read(source)), "parameters": _hash(json.dumps(given, sort_keys=True)), **shared}
+        target = executed / f"{source.stem}.ipynb"
+        made = nbformat.read(target, 4).metadata.get("tokengeom", {}).get("key", {}) if target.exists() else None
+        if made != key:
+            changed = [name for name in key if made and made.get(name) != key[name]]
+            stale.append((source, target, given, key, ", ".join(changed) or "not run yet"))
+    for leftover in set(executed.glob("*.ipynb")) - {executed / f"{s.stem}.ipynb" for s in chapters(project)}:
+        leftover.unlink()
+    if not stale:
+        say("chapters: nothing has changed")
+        return
+    with track("chapters", len(stale)) as advance:
+        for number, (source, target, given, key, why) in enumerate(stale):
+            say(f"  {source.stem} ({why})")
+            advance(number)
+            execute_chapter(source, target, given, key, out)
+        advance(len(stale))
+
+
+def _parameters_of(source, parameters):
+    """What a chapter gets: the profile's parameters that its own parameters cell declares."""
+    import ast
+
+    import jupytext
+
+    tagged = [c for c in jupytext.read(source).cells if "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise BuildError(f"{source.name} needs exactly one cell tagged parameters, it has {len(tagged)}")
+    names = [t.id for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign) for t in node.targets]
+    if unknown := [name for name in names if name not in parameters]:
+        raise BuildError(f"{source.name} declares unknown parameters: {', '.join(unknown)}")
+    given = {name: parameters[name] for name in names}
+    if "results" in given:  # relative, so that a page never shows where it was built
+        given["results"] = os.path.relpath(given["results"], source.parent)
+    return given
+
+
+def execute_chapter(source, target, given, key, out):
+    """Run one chapter with papermill into a temporary file; move it into place when it is whole."""
+    import jupytext
+    import nbformat
+    import papermill
+
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = _hash(source.stem, str(number), cell.source)[:12]
+    scratch = out / ".scratch"
+    scratch.mkdir(exist_ok=True)
+    plain, ran = scratch / f"{source.stem}.in.ipynb", scratch / f"{source.stem}.ipynb"
+    nbformat.write(notebook, plain)
+    started = time.perf_counter()
+    before = {name: os.environ.get(name) for name in KERNEL_ENVIRONMENT}
+    os.environ.update(KERNEL_ENVIRONMENT)
+    try:
+        papermill.execute_notebook(
+            plain, ran, parameters=given, kernel_name="python3", cwd=str(source.parent), progress_bar=False,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # silent about its transport
+        )
+    except papermill.PapermillExecutionError as error:
+        code = "\n".join(f"    {line}" for line in error.source.strip().splitlines()[:12])
+        raise BuildError(
+            f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n{code}\n"
+            f"  the whole notebook, up to the error: {os.path.relpath(ran)}"
+        ) from None
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    seconds = time.perf_counter() - started
+    page = nbformat.read(ran, 4)
+    for number, cell in enumerate(page.cells):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                raise BuildError(f"{source.name}, cell {cell.execution_count} wrote to stderr:\n{output.text.strip()}")
+    nbformat.write(_page(page, source, given, key, seconds), ran)
+    os.replace(ran, target)
+    plain.unlink()
+
+
+def _page(notebook, source, given, key, seconds):
+    """The executed notebook as the site shows it: one parameters cell, and how to run it again."""
+    import nbformat
+
+    cells = []
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "parameters" in tags and given:
+            continue  # the injected cell right after it holds the values that counted
+        if "injected-parameters" in tags:
+            cell.metadata["tags"] = [*tags, "hide-input"]
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        cells.append(cell)
+    options = " \\\n    ".join(f"-y '{json.dumps({name: value})}'" for name, value in given.items())
+    rerun = (
+        f"```{{admonition}} Rerun this chapter\n:class: dropdown\n\n"
+        f"Executed with profile `{given.get('profile', '')}` in {seconds:.0f} s. From the folder `notebooks`:\n\n"
+        f"~~~bash\njupytext --to ipynb {source.name}\n"
+        f"papermill {source.stem}.ipynb executed.ipynb -k python3 \\\n    {options}\n~~~\n\n"
+        f"Source `sha256:{key['source'][:16]}`, code `{key['package'][:16]}`, survey `{key['survey'][:16]}`.\n```\n"
+    )
+    cells.append(nbformat.v4.new_markdown_cell(rerun, id=_hash(source.stem, "rerun")[:12]))
+    notebook.cells = cells
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["tokengeom"] = {"key": key, "parameters": given, "seconds": round(seconds, 1)}
+    return notebook
+
+
+def build_site(project, out, parameters):
+    """Build the site beside the old one, and put it in its place only when it is whole."""
+    stage = out / "source"
+    files = {Path(p).relative_to(project): p for name in STATIC for p in _files(project / name)}
+    files |= {Path("notebooks", p.name): p for p in sorted((out / "chapters").glob("*.ipynb"))}
+    key = _hash(*(f"{name} {_hash(path.read_bytes())}" for name, path in sorted(files.items())),
+                _read(project / "constraints.txt"))
+    html, stamp = out / "html", out / "html.key"
+    if html.is_dir() and stamp.is_file() and stamp.read_text() == key:
+        say("site: nothing has changed")
+        return
+    for old in _files(stage):
+        relative = old.relative_to(stage)
+        if relative.parts[0] != "_build" and relative not in files:
+            old.unlink()
+    for relative, path in files.items():
+        copy = stage / relative
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    # --all: each page shows the titles of all the others, and static files are only copied with it.
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+               "build", str(stage), "--all", "-W", "--keep-going", "-q"]
+    log = out / "site.log"
+    with track("site", 1) as advance:
+        advance(0)
+        with open(log, "w") as file:
+            code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        advance(1)
+    if code:
+        wrong = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        tail = "\n".join(f"  {line.replace(str(stage) + os.sep, '')}" for line in wrong[-12:] or ["no message"])
+        raise BuildError(f"jupyter-book failed; its log is {os.path.relpath(log)}\n{tail}")
+    fresh, old = out / "html.new", out / "html.old"
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(stage / "_build" / "html", fresh)
+    if html.exists():
+        html.rename(old)
+    fresh.rename(html)
+    shutil.rmtree(old, ignore_errors=True)
+    stamp.write_text(key)
+
+
+def _files(path):
+    """The files at or below a path, without hidden ones, in order."""
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def _read(path):
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _hash(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _hash_tree(folder, pattern):
+    return _hash(*(part for p in sorted(folder.rglob(pattern)) if p.is_file()
+                   for part in (str(p.relative_to(folder)), p.read_bytes())))

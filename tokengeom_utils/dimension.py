@@ -1,0 +1,264 @@
+r"""Intrinsic dimension from ratios of neighbour distances: TwoNN, GRIDE and range scaling.
+
+Take a token, its ``n1``-th and its ``n2``-th neighbour, and the ratio of the two distances
+:math:`\mu = r_{n_2} / r_{n_1} > 1`. If the tokens are spread evenly over the few neighbours around
+each one, the law of :math:`\mu` knows the dimension :math:`d` of the cloud and nothing else:
+:math:`\mu^{-d}` follows a Beta(:math:`n_1, n_2 - n_1`) distribution. GRIDE is the most likely
+:math:`d`; TwoNN is its case ``n1 = 1, n2 = 2``. The paper's *range scaling* is ``n2 = 2 n1``.
+
+>>> import torch, tokengeom_utils as tg
+>>> plane = torch.rand(2000, 2, generator=torch.Generator().manual_seed(1)) @ torch.randn(2, 50)
+>>> d = tg.gride(tg.nearest_neighbors(plane, 4).distances, scale=4)
+>>> bool(abs(d.dimension - 2) < 4 * d.standard_error)
+True
+"""
+
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from .errors import InputError
+
+# Below this fraction of the cloud's median first distance a neighbour is a duplicate.
+ZERO = 1e-8
+MIN_POINTS = 3
+
+
+class Dimension(NamedTuple):
+    """An intrinsic-dimension estimate, of one cloud or of a stack."""
+
+    dimension: torch.Tensor  #: (...) float64
+    standard_error: torch.Tensor  #: (...) float64, from the observed Fisher information
+    n_points: torch.Tensor  #: (...) int64, tokens that entered the estimate
+
+
+class DimensionScales(NamedTuple):
+    """Intrinsic dimension at every range scaling; the scale is the last axis."""
+
+    dimension: torch.Tensor  #: (..., scale)
+    standard_error: torch.Tensor  #: (..., scale)
+    n_points: torch.Tensor  #: (..., scale)
+    scales: torch.Tensor  #: (scale,) int64: n2 = 2, 4, 8, ...
+
+
+def gride(distances, scale=2):
+    r"""GRIDE estimate at one range scaling (``n2 = scale``, ``n1 = scale / 2``).
+
+    Solves for :math:`d`, with :math:`N` ratios :math:`\mu_i`,
+
+    .. math:: \frac{N-1}{d} + (n_2 - n_1 - 1) \sum_i \frac{\ln\mu_i}{1 - \mu_i^{-d}}
+              - (n_2 - 1) \sum_i \ln\mu_i = 0 .
+
+    The factor is :math:`N - 1` and not :math:`N`: at scale 2 this makes the estimate unbiased.
+
+    Parameters
+    ----------
+    distances : array_like, shape (..., token, k)
+        Sorted neighbour distances, self excluded, ``k >= scale``. Rows of NaN (dropped
+        duplicates) and tokens whose nearest neighbour sits at distance zero are left out.
+    scale : int
+        Range scaling, an even number >= 2.
+
+    Returns
+    -------
+    Dimension
+        ``.dimension``, ``.standard_error`` and ``.n_points``, each of shape (...). NaN, with a
+        warning that says why, where fewer than 3 tokens are left.
+
+    Raises
+    ------
+    InputError
+        If the table holds fewer than ``scale`` neighbours.
+
+    References
+    ----------
+    Denti, Doimo, Laio, Mira, Scientific Reports 12, 20005 (2022), equations 9-11.
+    """
+    result = _gride_at(distances, [scale])
+    return Dimension(*(part[..., 0] for part in result[:3]))
+
+
+def gride_scales(distances, scale_max=256):
+    """GRIDE at every range scaling 2, 4, 8, ..., ``scale_max``: see :func:`gride`.
+
+    Parameters
+    ----------
+    distances : array_like, shape (..., token, k >= scale_max)
+    scale_max : int
+
+    Returns
+    -------
+    DimensionScales
+        Shapes (..., scale), and ``.scales``.
+
+    Raises
+    ------
+    InputError
+        If ``scale_max`` exceeds the number of neighbours in the table, at most N - 1.
+    """
+    if scale_max < 2:
+        raise InputError(f"scale_max = {scale_max}: the smallest range scaling is 2")
+    return _gride_at(distances, [2**i for i in range(1, int(scale_max).bit_length())])
+
+
+def _gride_at(distances, scales):
+    r = torch.as_tensor(distances, dtype=torch.float64)
+    n, k = r.shape[-2:]
+    for scale in scales:
+        if scale < 2 or scale % 2:
+            raise InputError(f"range scaling n2 = {scale} must be an even number >= 2")
+        if scale > n - 1:
+            raise InputError(f"scale {scale} exceeds N - 1 = {n - 1}: use more tokens or a lower scale_max")
+        if scale > k:
+            raise InputError(f"scale {scale} needs {scale} neighbours, the table holds {k}")
+    n2 = torch.tensor(scales, device=r.device)
+    log_mu = _log_ratios(r, n2)  # (..., scale, token), NaN where left out
+    used = ~log_mu.isnan()
+    count = used.sum(-1)
+    n1, n2 = (n2 // 2).double()[:, None], n2.double()[:, None]
+    log_mu = torch.where(used, log_mu, 0.0)
+    total = log_mu.sum(-1, keepdim=True)
+    points = count.double()[..., None]
+    weight = n1 - 1  # n2 - n1 - 1
+
+    # The score falls and is convex in d, so Newton's method from the left climbs to the root and
+    # never passes it. x / (1 - exp(-x)) >= 1 + x / 2 gives a start on the left.
+    d = (points - 1 + weight * points) / (total * (n2 - 1 - weight / 2))
+    for _ in range(100):
+        term, slope = _score_terms(d, log_mu, used)
+        score = (points - 1) / d + weight * term - (n2 - 1) * total
+        step = score / ((points - 1) / d**2 + weight * slope)
+        d = d + step
+        if not (step.abs() > 1e-13 * d).any():
+            break
+    _, slope = _score_terms(d, log_mu, used)
+    error = (points / d**2 + weight * slope).rsqrt()
+
+    enough = count >= MIN_POINTS
+    if not enough.all():
+        worst = int(count.min())
+        warnings.warn(
+            f"intrinsic dimension is NaN where fewer than {MIN_POINTS} distinct tokens are left "
+            f"(as few as {worst} of {n}): the cloud is degenerate",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    nan = torch.full_like(d[..., 0], torch.nan)
+    return DimensionScales(
+        torch.where(enough, d[..., 0], nan),
+        torch.where(enough, error[..., 0], nan),
+        count,
+        torch.tensor(scales),
+    )
+
+
+def _score_terms(d, log_mu, used):
+    """sum log mu / (1 - mu^-d), and minus its derivative, the sum of (log mu)^2 mu^-d / (1 - mu^-d)^2."""
+    power = torch.exp(-d * log_mu)
+    term = torch.where(used, log_mu / -torch.expm1(-d * log_mu), 0.0)
+    slope = torch.where(used, term**2 * power, 0.0)
+    return term.sum(-1, keepdim=True), slope.sum(-1, keepdim=True)
+
+
+def _log_ratios(r, n2):
+    """log(r_n2 / r_n1) as (..., scale, token), with NaN for tokens that do not enter.
+
+    Left out are rows of NaN, tokens with a duplicate, and, as in DADApy, ratios above
+    q50 + 20 (q95 - q50), which usually removes nothing. Ties count as a ratio just above one.
+    """
+    first = r[..., 0]
+    typical = first.nanmedian(-1, keepdim=True).values
+    usable = (first > ZERO * typical)[..., None]
+    near, far = r[..., n2 // 2 - 1], r[..., n2 - 1]
+    mu = torch.where(usable, far / near, torch.nan).mT
+    mu = torch.where(mu == 1, 1 + 10 * torch.finfo(torch.float64).eps, mu)
+    q50, q95 = _quantiles(mu, (0.5, 0.95))
+    return torch.where(mu < q50 + 20 * (q95 - q50), mu, torch.nan).log()
+
+
+def _quantiles(a, qs):
+    """Quantiles over the last axis ignoring NaN, interpolated linearly as numpy.percentile does."""
+    ordered = a.sort(-1).values  # NaN sort last
+    last = ((~a.isnan()).sum(-1, keepdim=True) - 1).clamp(min=0)
+    result = []
+    for q in qs:
+        position = q * last.double()
+        below = position.floor().long()
+        above = torch.minimum(below + 1, last)
+        low, high = ordered.gather(-1, below), ordered.gather(-1, above)
+        result.append(low + (position - below) * (high - low))
+    return result
+
+
+def two_nn(distances, method="mle", fraction=0.9):
+    r"""TwoNN estimate from the first two neighbour distances.
+
+    Parameters
+    ----------
+    distances : array_like, shape (..., token, k >= 2)
+    method : {"mle", "linear"}
+        ``"mle"``: :math:`(N-1) / \sum\ln\mu`. ``"linear"``: the slope through the origin of
+        :math:`-\ln(1 - F(\mu))` on :math:`\ln\mu`, over the lowest ``fraction`` of the ratios.
+    fraction : float
+        Used by ``"linear"`` alone.
+
+    Returns
+    -------
+    Dimension
+        Shapes (...). The standard error is :math:`d / \sqrt N` for both.
+
+    References
+    ----------
+    Facco, d'Errico, Rodriguez, Laio, Scientific Reports 7, 12140 (2017).
+    """
+    r = torch.as_tensor(distances, dtype=torch.float64)
+    if r.shape[-1] < 2 or r.shape[-2] < 3:
+        raise InputError(f"TwoNN needs 3 tokens and 2 neighbours each, the table is {tuple(r.shape)}")
+    if method not in ("mle", "linear"):
+        raise InputError(f"method = {method!r}: choose 'mle' or 'linear'")
+    usable = r[..., 0] > ZERO * r[..., 0].nanmedian(-1, keepdim=True).values
+    log_mu = torch.where(usable, (r[..., 1] / r[..., 0]).log(), torch.nan).sort(-1).values
+    count = usable.sum(-1)
+    if method == "mle":
+        d = (count - 1) / log_mu.nansum(-1)
+    else:
+        rank = torch.arange(1, r.shape[-2] + 1, device=r.device)
+        kept = rank <= (count[..., None] * fraction).floor()
+        minus_log_survival = -torch.log1p(-rank / count[..., None].double())
+        x, y = torch.where(kept, log_mu, 0.0), torch.where(kept, minus_log_survival, 0.0)
+        d = (x * y).sum(-1) / (x * x).sum(-1)
+    return Dimension(d, d / count.double().sqrt(), count)
+
+
+def levina_bickel(distances, k=20):
+    r"""Levina-Bickel estimate, averaged over tokens as MacKay and Ghahramani advise.
+
+    .. math:: \frac1{\hat d} = \frac1N \sum_i \frac1{k-1} \sum_{j<k} \ln \frac{r_k(i)}{r_j(i)}
+
+    Averaging the inverses, and not the local dimensions themselves, is what the likelihood of
+    all tokens together asks for, and it is less biased.
+
+    Parameters
+    ----------
+    distances : array_like, shape (..., token, >= k)
+    k : int
+
+    Returns
+    -------
+    Dimension
+        Shapes (...); the standard error follows from the spread of the local inverses.
+
+    References
+    ----------
+    Levina, Bickel, *Maximum likelihood estimation of intrinsic dimension*, NIPS 2004.
+    """
+    r = torch.as_tensor(distances, dtype=torch.float64)
+    if not 2 <= k <= r.shape[-1]:
+        raise InputError(f"k = {k} neighbours asked of a table that holds {r.shape[-1]}")
+    inverse = (r[..., k - 1, None] / r[..., : k - 1]).log().mean(-1)
+    inverse = torch.where(inverse.isfinite(), inverse, torch.nan)
+    count = (~inverse.isnan()).sum(-1)
+    mean = inverse.nanmean(-1)
+    spread = ((inverse - mean[..., None]) ** 2).nansum(-1) / (count - 1)
+    return Dimension(1 / mean, (spread / count).sqrt() / mean**2, count)

@@ -1,0 +1,9 @@
+"""The two exceptions a user is meant to read."""
+
+
+class InputError(ValueError):
+    """Bad input, explained in one line; the command line prints it and exits with code 2."""
+
+
+class BuildError(RuntimeError):
+    """A chapter or the site failed; the message says where and why. Exit code 1."""

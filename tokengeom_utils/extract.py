@@ -1,0 +1,69 @@
+"""Token clouds: the hidden state of every token in every layer, and the loss of every token.
+
+    >>> clouds = tg.token_clouds(model, model.tokenize(text))   # doctest: +SKIP
+    >>> clouds.hidden.shape                                     # doctest: +SKIP
+    torch.Size([31, 1024, 576])
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from .errors import InputError
+
+# Positions whose logits are held at once: 128 x 128,000 float32 logits are 65 MB.
+CHUNK = 128
+
+
+class TokenClouds(NamedTuple):
+    """What one forward pass says about one prompt."""
+
+    hidden: torch.Tensor  #: (layer, token, feature); layer 0 the embeddings, the last after the final norm
+    loss: torch.Tensor  #: (token - 1,) float32, nats: the loss of predicting token i + 1 from those up to i
+
+
+@torch.inference_mode()
+def token_clouds(model, token_ids):
+    """Run a prompt through the model and keep every layer's token cloud.
+
+    The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the
+    first the embeddings, the last taken *after* the final norm. The logits are never held whole.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids : array_like of int, shape (token,)
+        At least two tokens.
+
+    Returns
+    -------
+    TokenClouds
+        ``.hidden`` (layer, token, feature) in the model's dtype and on its device; ``.loss``
+        (token - 1,) float32 in nats, whose mean is the model's own loss.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two tokens, or more than the model has positions for.
+    """
+    ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device).reshape(1, -1)
+    limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    if ids.shape[1] < 2 or (limit and ids.shape[1] > limit):
+        raise InputError(f"a prompt of {ids.shape[1]} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
+    backbone = model.network.base_model
+    output = backbone(input_ids=ids, output_hidden_states=True, use_cache=False)
+    hidden = torch.cat(output.hidden_states)
+    return TokenClouds(hidden, _loss(model.network, output.last_hidden_state[0], ids[0]))
+
+
+def _loss(network, last_hidden, ids):
+    """Next-token cross-entropy, a chunk of positions at a time."""
+    head = network.get_output_embeddings()
+    softcap = getattr(network.config.get_text_config(), "final_logit_softcapping", None)
+    losses = []
+    for states, targets in zip(last_hidden[:-1].split(CHUNK), ids[1:].split(CHUNK)):
+        logits = head(states).float()
+        if softcap:
+            logits = softcap * torch.tanh(logits / softcap)
+        losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
+    return torch.cat(losses)
