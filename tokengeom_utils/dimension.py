@@ -1,7 +1,7 @@
-r"""Intrinsic dimension from ratios of neighbour distances: TwoNN, GRIDE and range scaling.
+r"""Intrinsic dimension from ratios of neighbor distances: TwoNN, GRIDE and range scaling.
 
-Take a token, its ``n1``-th and its ``n2``-th neighbour, and the ratio of the two distances
-:math:`\mu = r_{n_2} / r_{n_1} > 1`. If the tokens are spread evenly over the few neighbours around
+Take a token, its ``n1``-th and its ``n2``-th neighbor, and the ratio of the two distances
+:math:`\mu = r_{n_2} / r_{n_1} > 1`. If the tokens are spread evenly over the few neighbors around
 each one, the law of :math:`\mu` knows the dimension :math:`d` of the cloud and nothing else:
 :math:`\mu^{-d}` follows a Beta(:math:`n_1, n_2 - n_1`) distribution. GRIDE is the most likely
 :math:`d`; TwoNN is its case ``n1 = 1, n2 = 2``. The paper's *range scaling* is ``n2 = 2 n1``.
@@ -20,7 +20,7 @@ import torch
 
 from .errors import InputError
 
-# Below this fraction of the cloud's median first distance a neighbour is a duplicate.
+# Below this fraction of the cloud's median first distance a neighbor is a duplicate.
 ZERO = 1e-8
 MIN_POINTS = 3
 
@@ -55,8 +55,8 @@ def gride(distances, scale=2):
     Parameters
     ----------
     distances : array_like, shape (..., token, k)
-        Sorted neighbour distances, self excluded, ``k >= scale``. Rows of NaN (dropped
-        duplicates) and tokens whose nearest neighbour sits at distance zero are left out.
+        Sorted neighbor distances, self excluded, ``k >= scale``. Rows of NaN (dropped
+        duplicates) and tokens whose nearest neighbor sits at distance zero are left out.
     scale : int
         Range scaling, an even number >= 2.
 
@@ -69,7 +69,7 @@ def gride(distances, scale=2):
     Raises
     ------
     InputError
-        If the table holds fewer than ``scale`` neighbours.
+        If the table holds fewer than ``scale`` neighbors.
 
     References
     ----------
@@ -95,7 +95,7 @@ def gride_scales(distances, scale_max=256):
     Raises
     ------
     InputError
-        If ``scale_max`` exceeds the number of neighbours in the table, at most N - 1.
+        If ``scale_max`` exceeds the number of neighbors in the table, at most N - 1.
     """
     if scale_max < 2:
         raise InputError(f"scale_max = {scale_max}: the smallest range scaling is 2")
@@ -111,7 +111,7 @@ def _gride_at(distances, scales):
         if scale > n - 1:
             raise InputError(f"scale {scale} exceeds N - 1 = {n - 1}: use more tokens or a lower scale_max")
         if scale > k:
-            raise InputError(f"scale {scale} needs {scale} neighbours, the table holds {k}")
+            raise InputError(f"scale {scale} needs {scale} neighbors, the table holds {k}")
     n2 = torch.tensor(scales, device=r.device)
     log_mu = _log_ratios(r, n2)  # (..., scale, token), NaN where left out
     used = ~log_mu.isnan()
@@ -135,22 +135,22 @@ def _gride_at(distances, scales):
     _, slope = _score_terms(d, log_mu, used)
     error = (points / d**2 + weight * slope).rsqrt()
 
-    enough = count >= MIN_POINTS
-    if not enough.all():
-        worst = int(count.min())
-        warnings.warn(
-            f"intrinsic dimension is NaN where fewer than {MIN_POINTS} distinct tokens are left "
-            f"(as few as {worst} of {n}): the cloud is degenerate",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    nan = torch.full_like(d[..., 0], torch.nan)
-    return DimensionScales(
-        torch.where(enough, d[..., 0], nan),
-        torch.where(enough, error[..., 0], nan),
-        count,
-        torch.tensor(scales),
+    return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), torch.tensor(scales))
+
+
+def _enough(estimate, n):
+    """``estimate`` with NaN, and a warning that says why, where too few tokens are left of ``n``."""
+    enough = estimate.n_points >= MIN_POINTS
+    if enough.all():
+        return estimate
+    warnings.warn(
+        f"intrinsic dimension is NaN where fewer than {MIN_POINTS} distinct tokens are left "
+        f"(as few as {int(estimate.n_points.min())} of {n}): the cloud is degenerate",
+        RuntimeWarning,
+        stacklevel=4,
     )
+    dimension, error, count = estimate
+    return Dimension(torch.where(enough, dimension, torch.nan), torch.where(enough, error, torch.nan), count)
 
 
 def _score_terms(d, log_mu, used):
@@ -192,7 +192,7 @@ def _quantiles(a, qs):
 
 
 def two_nn(distances, method="mle", fraction=0.9):
-    r"""TwoNN estimate from the first two neighbour distances.
+    r"""TwoNN estimate from the first two neighbor distances.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def two_nn(distances, method="mle", fraction=0.9):
     """
     r = torch.as_tensor(distances, dtype=torch.float64)
     if r.shape[-1] < 2 or r.shape[-2] < 3:
-        raise InputError(f"TwoNN needs 3 tokens and 2 neighbours each, the table is {tuple(r.shape)}")
+        raise InputError(f"TwoNN needs 3 tokens and 2 neighbors each, the table is {tuple(r.shape)}")
     if method not in ("mle", "linear"):
         raise InputError(f"method = {method!r}: choose 'mle' or 'linear'")
     usable = r[..., 0] > ZERO * r[..., 0].nanmedian(-1, keepdim=True).values
@@ -228,7 +228,7 @@ def two_nn(distances, method="mle", fraction=0.9):
         minus_log_survival = -torch.log1p(-rank / count[..., None].double())
         x, y = torch.where(kept, log_mu, 0.0), torch.where(kept, minus_log_survival, 0.0)
         d = (x * y).sum(-1) / (x * x).sum(-1)
-    return Dimension(d, d / count.double().sqrt(), count)
+    return _enough(Dimension(d, d / count.double().sqrt(), count), r.shape[-2])
 
 
 def levina_bickel(distances, k=20):
@@ -255,10 +255,10 @@ def levina_bickel(distances, k=20):
     """
     r = torch.as_tensor(distances, dtype=torch.float64)
     if not 2 <= k <= r.shape[-1]:
-        raise InputError(f"k = {k} neighbours asked of a table that holds {r.shape[-1]}")
+        raise InputError(f"k = {k} neighbors asked of a table that holds {r.shape[-1]}")
     inverse = (r[..., k - 1, None] / r[..., : k - 1]).log().mean(-1)
     inverse = torch.where(inverse.isfinite(), inverse, torch.nan)
     count = (~inverse.isnan()).sum(-1)
     mean = inverse.nanmean(-1)
     spread = ((inverse - mean[..., None]) ** 2).nansum(-1) / (count - 1)
-    return Dimension(1 / mean, (spread / count).sqrt() / mean**2, count)
+    return _enough(Dimension(1 / mean, (spread / count).sqrt() / mean**2, count), r.shape[-2])

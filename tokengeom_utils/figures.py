@@ -1,6 +1,6 @@
-"""One look for all figures: colours that colour-blind readers can tell apart, one meaning each.
+"""One look for all figures: colors that color-blind readers can tell apart, one meaning each.
 
-Shuffle degrees run from dark to light along one ramp; models and domains have fixed colours.
+Shuffle degrees run from dark to light along one ramp; models and domains have fixed colors.
 """
 
 import matplotlib as mpl
@@ -39,12 +39,12 @@ def set_theme():
 
 
 def degree_colors(degrees):
-    """{degree: colour}: the ordered prompt darkest, the full shuffle lightest."""
+    """{degree: color}: the ordered prompt darkest, the full shuffle lightest."""
     return dict(zip(degrees, sns.color_palette("viridis", len(degrees))))
 
 
 def domain_colors(domains):
-    """{domain: colour} for the distinct domains, in order of first appearance."""
+    """{domain: color} for the distinct domains, in order of first appearance."""
     return {domain: _SPARE[i % len(_SPARE)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
 
 

@@ -1,7 +1,7 @@
-"""Nearest neighbours of every token of a cloud, accurate to float64.
+"""Nearest neighbors of every token of a cloud, accurate to float64.
 
 Every estimator of the package reads the same table: the ``k`` smallest distances of each token
-to the *other* tokens, in ascending order, and who those neighbours are. The token itself is
+to the *other* tokens, in ascending order, and who those neighbors are. The token itself is
 excluded by its index, never by "column 0": with duplicate tokens column 0 is ambiguous.
 
 >>> import torch, tokengeom_utils as tg
@@ -30,7 +30,7 @@ BLOCK = 2**23
 
 
 class Neighbors(NamedTuple):
-    """Sorted neighbour table of a cloud, or of a stack of clouds."""
+    """Sorted neighbor table of a cloud, or of a stack of clouds."""
 
     distances: torch.Tensor  #: (..., token, k) float64, ascending
     indices: torch.Tensor  #: (..., token, k) int64, ties broken by the lower index
@@ -65,10 +65,10 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
     cloud : array_like, shape (..., token, feature)
         Any float dtype, any device; leading dimensions are a batch, such as layers.
     k : int
-        Number of neighbours, ``1 <= k <= N - 1``.
+        Number of neighbors, ``1 <= k <= N - 1``.
     drop_duplicates : bool
         Keep one token of every set of coinciding ones. The others get rows of NaN and -1 and
-        are nobody's neighbour; columns that no longer exist are NaN and -1 too.
+        are nobody's neighbor; columns that no longer exist are NaN and -1 too.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
     cloud = as_clouds(cloud)
     *batch, n, _ = cloud.shape
     if not 1 <= k <= n - 1:
-        raise InputError(f"k = {k} neighbours asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
+        raise InputError(f"k = {k} neighbors asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
     tables = [_table(c, k) for c in cloud.reshape(-1, *cloud.shape[-2:])]
     if drop_duplicates:
         tables = [
@@ -95,7 +95,7 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
 
 
 def _table(cloud, k):
-    """Neighbour table of one cloud (token, feature)."""
+    """Neighbor table of one cloud (token, feature)."""
     x = cloud.double()
     x = x - x.mean(0)
     n = len(x)
@@ -108,7 +108,7 @@ def _table(cloud, k):
         rows = slice(start, min(start + rows_per_block, n))
         scale = norm[rows, None] + norm
         d2 = torch.addmm(scale, x[rows], x.T, alpha=-2)
-        near = torch.nonzero(d2 < CANCELLATION * scale)
+        near = torch.nonzero(d2 <= CANCELLATION * scale)
         for pairs in near.split(max(1, BLOCK // x.shape[1])):  # differences are (pair, feature)
             i, j = pairs[:, 0], pairs[:, 1]
             d2[i, j] = ((x[rows][i] - x[j]) ** 2).sum(-1)
@@ -157,7 +157,7 @@ def _partition(a, k):
 
 
 def _table_of_unique(cloud, k, is_duplicate):
-    """Neighbour table with duplicates left out: NaN and -1 where nothing is."""
+    """Neighbor table with duplicates left out: NaN and -1 where nothing is."""
     n = len(cloud)
     distances = torch.full((n, k), torch.nan, dtype=torch.float64, device=cloud.device)
     indices = torch.full((n, k), -1, dtype=torch.int64, device=cloud.device)
@@ -171,7 +171,7 @@ def _table_of_unique(cloud, k, is_duplicate):
 
 
 def neighbor_angles(cloud, indices):
-    """Angle at each token between the directions to its first and its second neighbour.
+    """Angle at each token between the directions to its first and its second neighbor.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def neighbor_angles(cloud, indices):
     Returns
     -------
     torch.Tensor, shape (..., token), float64, degrees in [0, 180]
-        NaN where a neighbour coincides with the token.
+        NaN where a neighbor coincides with the token.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def neighbor_angles(cloud, indices):
     """
     cloud, indices = as_clouds(cloud), torch.as_tensor(indices)
     if indices.shape[-1] < 2:
-        raise InputError("the angle needs two neighbours per token: call nearest_neighbors with k >= 2")
+        raise InputError("the angle needs two neighbors per token: call nearest_neighbors with k >= 2")
     flat = cloud.reshape(-1, *cloud.shape[-2:])
     angles = []
     for x, pair in zip(flat, indices[..., :2].reshape(len(flat), -1, 2)):

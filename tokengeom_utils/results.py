@@ -25,7 +25,7 @@ VARIABLES = {
     "cosine_similarity_distinct": (
         _PER_LAYER, {"long_name": "mean cosine similarity of distinct tokens", "units": "1"}),
     "neighbor_angle": (
-        _PER_LAYER, {"long_name": "mean angle between first and second neighbour", "units": "degree"}),
+        _PER_LAYER, {"long_name": "mean angle between first and second neighbor", "units": "degree"}),
     "loss": ((), {"long_name": "mean next-token loss", "units": "nat"}),
     "distinct_tokens": ((), {"long_name": "distinct tokens in the prompt", "units": "1"}),
 }

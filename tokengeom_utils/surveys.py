@@ -39,7 +39,7 @@ def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MA
     seed : int
         Seed of the shuffle, which also depends on the prompt and the degree.
     scale_max, k_max : int
-        Largest range scaling and largest number of neighbours for the overlap.
+        Largest range scaling and largest number of neighbors for the overlap.
     skip : int
         Leading tokens left out of the clouds. Token 0 often carries a massive activation; the
         paper keeps it.
@@ -128,14 +128,15 @@ def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
 
 def survey(
     model, prompts, shuffles=(0,), out=None, *, n_shuffled=None, n_tokens=1024, seed=42,
-    scale_max=SCALE_MAX, k_max=K_MAX, profile="", progress=None,
+    scale_max=SCALE_MAX, k_max=K_MAX, profile="", model_name=None, progress=None,
 ):
     """Measure many prompts at many shuffle degrees into one Zarr store; resumes what it finds there.
 
     Parameters
     ----------
     model : LanguageModel or callable
-        The model, or a function that loads it, called only if something is left to measure.
+        The model, or a function that loads it, called only if something is left to measure; then
+        ``model_name`` says which model that is.
     prompts : list of Prompt
     shuffles : sequence of int
         Degrees; those above 0 are measured for the first ``n_shuffled`` prompts only.
@@ -147,6 +148,7 @@ def survey(
         As in :func:`measure`.
     profile : str
         Recorded in the attributes.
+    model_name : str, optional
     progress : callable, optional
         Called as ``progress(done, total, seconds_each)`` before the first measurement and after each.
 
@@ -172,8 +174,9 @@ def survey(
     if len({p.id for p in prompts}) < len(prompts):
         raise InputError("two prompts of the survey share an id")
     out = Path(out)
+    name = model_name or model.name
     request = {
-        "schema": SCHEMA, "prompts": [[p.id, p.sha256] for p in prompts], "shuffles": list(shuffles),
+        "schema": SCHEMA, "model": name, "prompts": [[p.id, p.sha256] for p in prompts], "shuffles": list(shuffles),
         "n_shuffled": n_shuffled, "n_tokens": n_tokens, "seed": seed, "scale_max": scale_max, "k_max": k_max,
     }
     done = _completed(out, request)
@@ -299,7 +302,7 @@ def run_profile(parameters, out):
     total = len(prompts) + n_shuffled * (len({0, *parameters["shuffles"]}) - 1)
     with track(f"survey: {len(prompts)} prompts, {n_shuffled} of them shuffled", total) as advance:
         return survey(
-            model, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled,
+            model, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled, model_name=parameters["model"],
             **{name: parameters[name] for name in ("n_tokens", "seed", "scale_max", "k_max", "profile")},
             progress=lambda done, left, seconds: advance(total - left + done, f"({seconds:.1f} s each)" if done else ""),
         )

@@ -1,0 +1,32 @@
+"""The real model, a real survey and a real book on two prompts, made once for all the tests."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+TINY = PROJECT / "tests" / "tiny.yml"
+
+
+@pytest.fixture(scope="session")
+def model():
+    from tokengeom_utils.models import fetch_bundled_model, load_model
+
+    fetch_bundled_model()
+    return load_model()
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory, model):
+    """A copy of the sources, and the book built from it: (project, out)."""
+    from tokengeom_utils.book import build_book
+
+    project = tmp_path_factory.mktemp("project")
+    for name in ("_config.yml", "_toc.yml", "constraints.txt"):
+        shutil.copy(PROJECT / name, project)
+    for name in ("book", "data", "notebooks"):
+        shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
+    out = tmp_path_factory.mktemp("built")
+    build_book(TINY, project, out)
+    return project, out

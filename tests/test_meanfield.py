@@ -1,0 +1,182 @@
+"""The particle picture: what is proven about it, what was published about it, and its symmetries."""
+
+import numpy as np
+import pytest
+import torch
+
+import tokengeom_utils as tg
+from tokengeom_utils.meanfield import (
+    clustering_time,
+    cosine_ode,
+    cosine_speed,
+    count_clusters,
+    hemisphere_probability,
+    interaction_energy,
+    simulate,
+    to_sphere,
+    uniform_tokens,
+    velocity,
+)
+
+KINDS = ("SA", "USA")
+
+
+def common_cosine(tokens):
+    return tg.mean_cosine_similarity(tokens, include_self=False).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("method", ["rk4", "euler"])
+def test_tokens_stay_on_the_sphere(kind, causal, method):
+    path = simulate(uniform_tokens(10, 4), 2.0, np.linspace(0, 3, 7), kind, causal, 0.1, method)
+    assert path.shape == (7, 10, 4)
+    torch.testing.assert_close(path.norm(dim=-1), torch.ones(7, 10, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_velocity_is_tangent_and_scales_as_defined(kind, causal):
+    x, beta = uniform_tokens(6, 3, seed=3), 1.7
+    speed = velocity(x, beta, kind, causal)
+    torch.testing.assert_close((speed * x).sum(-1), torch.zeros(6, dtype=torch.float64))
+    i = 4
+    seen = x[: i + 1] if causal else x
+    weight = (beta * seen @ x[i]).exp()
+    pull = (weight[:, None] * seen).sum(0) / (weight.sum() if kind == "SA" else len(seen))
+    torch.testing.assert_close(speed[i], pull - (pull @ x[i]) * x[i])
+
+
+@pytest.mark.parametrize("kind, beta, dt", [("SA", 0.5, 0.1), ("SA", 9.0, 0.1), ("USA", 4.0, 0.005)])
+def test_energy_never_decreases(kind, beta, dt):
+    path = simulate(uniform_tokens(24, 3, batch=(4,)), beta, np.linspace(0, 40 * dt, 41), kind, dt=dt)
+    energy = interaction_energy(path, beta)
+    rise = energy.diff(dim=-1) / energy[..., 1:]
+    assert rise.min() > -1e-12 and rise.max() > 1e-6
+
+
+def test_energy_grows_at_the_rate_that_theory_gives():
+    x, beta, h = uniform_tokens(12, 4, seed=1), 3.0, 1e-4
+    ahead = simulate(x, beta, [0, h])
+    rate = interaction_energy(ahead, beta).diff() / h
+    z = (beta * x @ x.T).exp().mean(-1)
+    torch.testing.assert_close(rate[0], (velocity(x, beta).square().sum(-1) * z).mean(), rtol=1e-3, atol=0)
+
+
+def test_energy_of_a_point_is_the_largest_and_bounds_hold():
+    beta = torch.tensor([0.5, 4.0])
+    point = interaction_energy(torch.ones(5, 3), beta)
+    torch.testing.assert_close(point, beta.double().exp() / (2 * beta.double()))
+    assert (interaction_energy(uniform_tokens(5, 3), beta) < point).all()
+
+
+def test_published_clustering_times_and_their_opposite_trends():
+    sa = clustering_time(32, [1, 4, 6, 9, 12], "SA")
+    usa = clustering_time(32, [1, 4, 9], "USA")
+    np.testing.assert_allclose(sa, [5.3, 6.9, 16, 179, 2952], rtol=0.01)
+    np.testing.assert_allclose(usa, [2.9, 1.1, 0.69], rtol=0.03)
+    assert (np.diff(sa) > 0).all() and (np.diff(usa) < 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_time_and_curve_of_the_cosine_agree(kind):
+    beta = np.array([0.5, 3.0])
+    times = clustering_time(20, beta, kind, level=0.9)
+    for b, t in zip(beta, times):
+        assert cosine_ode([0, t], 20, b, kind)[1] == pytest.approx(0.9, abs=1e-7)
+    assert cosine_ode([0.0, 1.0], 20, beta, kind).shape == (2, 2)
+    assert cosine_ode([0.0], 20, 3.0, kind, start=0.4)[0] == pytest.approx(0.4)
+    assert cosine_speed(1.0, 20, beta, kind).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind, beta, dt", [("SA", 1.0, 0.1), ("SA", 6.0, 0.1), ("USA", 4.0, 0.005)])
+def test_orthogonal_start_follows_the_ode_exactly(kind, beta, dt):
+    times = np.linspace(0, clustering_time(16, beta, kind, level=0.99), 9)
+    path = simulate(torch.eye(16), beta, times, kind, dt=dt)
+    np.testing.assert_allclose(common_cosine(path), cosine_ode(times, 16, beta, kind), atol=2e-5)
+    cosines = path @ path.mT  # and all pairs share one cosine
+    assert (cosines[:, 0, 1:] - cosines[:, 0, 1:2]).abs().max() < 1e-10
+
+
+def test_random_start_in_high_dimension_stays_close_to_the_ode():
+    times = [2, 4, 6]
+    path = simulate(uniform_tokens(32, 256), 4.0, times)
+    np.testing.assert_allclose(common_cosine(path), [0.118, 0.739, 0.993], atol=0.04)
+    np.testing.assert_allclose(cosine_ode(times, 32, 4.0), [0.118, 0.739, 0.993], atol=0.001)
+
+
+def test_euler_converges_to_rk4():
+    start, times = uniform_tokens(8, 3), [1.0]
+    exact = simulate(start, 2.0, times, dt=0.01)
+    errors = [(simulate(start, 2.0, times, dt=dt, method="euler") - exact).norm() for dt in (0.1, 0.05)]
+    assert 1.7 < errors[0] / errors[1] < 2.4  # first order
+    coarse = [(simulate(start, 2.0, times, dt=dt) - exact).norm() for dt in (0.2, 0.1)]
+    assert coarse[0] / coarse[1] > 12  # fourth order
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_order_of_tokens_matters_only_with_a_mask(causal):
+    start = uniform_tokens(12, 3, seed=5)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(12))
+    plain = simulate(start, 3.0, [2.0], causal=causal)[:, order]
+    permuted = simulate(start[order], 3.0, [2.0], causal=causal)
+    apart = (plain - permuted).abs().max()
+    assert apart > 0.01 if causal else apart < 1e-12
+
+
+def test_rotating_the_start_rotates_the_path():
+    start = uniform_tokens(9, 4)
+    rotation = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    torch.testing.assert_close(simulate(start @ rotation, 2.0, [3.0]), simulate(start, 2.0, [3.0]) @ rotation)
+
+
+def test_with_a_mask_the_first_token_never_moves_and_the_others_come_to_it():
+    path = simulate(uniform_tokens(6, 3), 1.0, [0, 400], causal=True, dt=0.2)
+    torch.testing.assert_close(path[1, 0], path[0, 0])
+    assert count_clusters(path[1]) == 1
+
+
+def test_batches_equal_single_runs():
+    starts, betas = uniform_tokens(7, 3, batch=(2,)), torch.tensor([1.0, 5.0])
+    together = simulate(starts, betas, [0, 1, 2])
+    apart = torch.stack([simulate(s, float(b), [0, 1, 2]) for s, b in zip(starts, betas)])
+    torch.testing.assert_close(together, apart)
+    assert simulate(starts[0], betas, [1.0]).shape == (2, 1, 7, 3)
+
+
+def test_tokens_of_the_circle_stay_in_more_clusters_the_larger_beta():
+    starts = uniform_tokens(32, 2, batch=(8,))
+    counts = [count_clusters(simulate(starts, beta, [30.0], dt=0.2)).double().mean() for beta in (1.0, 4.0, 9.0)]
+    assert counts[0] == 1 and counts[0] < counts[1] < counts[2]
+
+
+def test_wendel():
+    assert (hemisphere_probability(np.arange(1, 9), 8) == 1).all()  # n <= d
+    np.testing.assert_allclose(hemisphere_probability([3, 4, 5], 2), [3 / 4, 4 / 8, 5 / 16])  # n / 2^(n-1)
+    np.testing.assert_allclose(hemisphere_probability(2 * np.arange(1, 6), np.arange(1, 6)), 0.5)
+    x = uniform_tokens(4, 2, batch=(4000,), seed=7)  # on a circle: one gap of more than half a turn
+    angle = torch.atan2(x[..., 1], x[..., 0]).sort(-1).values
+    gaps = torch.cat([angle.diff(dim=-1), angle[:, :1] + 2 * torch.pi - angle[:, -1:]], -1)
+    assert (gaps > torch.pi).any(-1).double().mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_clusters_are_counted_by_chains_and_for_every_cloud():
+    angle = torch.deg2rad(torch.tensor([[0.0, 2, 4, 6], [0, 90, 180, 270], [10, 11, 90, 91]]))
+    cloud = torch.stack([angle.cos(), angle.sin()], -1)
+    assert count_clusters(cloud).tolist() == [1, 4, 2]
+    assert count_clusters(5 * cloud[0], cosine=0.99999) == 4
+
+
+def test_bad_input_is_refused():
+    start = torch.eye(3)
+    for bad in (
+        lambda: simulate(start, 1.0, [1], kind="softmax"),
+        lambda: simulate(start, 1.0, [1], method="heun"),
+        lambda: simulate(start, 1.0, [2, 1]),
+        lambda: simulate(start, 1.0, [1], dt=0),
+        lambda: interaction_energy(start, 0.0),
+        lambda: to_sphere(torch.zeros(2, 3)),
+        lambda: cosine_speed(0.0, 3, 1.0, "usa"),
+    ):
+        with pytest.raises(tg.InputError):
+            bad()

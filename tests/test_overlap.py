@@ -1,0 +1,94 @@
+"""Neighborhood overlap against plain Python sets."""
+
+import numpy as np
+import pytest
+import torch
+
+from tokengeom_utils import InputError, nearest_neighbors, neighborhood_overlap
+
+
+def neighbors(*shape, k, seed=0):
+    return nearest_neighbors(np.random.default_rng(seed).normal(size=shape), k).indices
+
+
+def by_sets(a, b, k):
+    a, b = a.tolist(), b.tolist()
+    return sum(len(set(x[:k]) & set(y[:k])) for x, y in zip(a, b)) / (len(a) * k)
+
+
+@pytest.mark.parametrize("n, k_max", [(2, 1), (3, 2), (30, 29), (200, 31)])
+def test_equals_set_intersections_for_every_k(n, k_max):
+    cloud = np.random.default_rng(n).normal(size=(n, 4))
+    moved = cloud + np.random.default_rng(n + 1).normal(size=cloud.shape) * 0.5
+    a, b = (nearest_neighbors(c, k_max).indices for c in (cloud, moved))
+    overlap = neighborhood_overlap(a, b, k_max)
+    assert overlap.dtype == torch.float64 and overlap.shape == (k_max,)
+    np.testing.assert_allclose(overlap, [by_sets(a, b, k) for k in range(1, k_max + 1)], rtol=1e-14)
+    np.testing.assert_array_equal(overlap, neighborhood_overlap(b, a, k_max))
+
+
+def test_all_tokens_are_neighbors_at_the_largest_k():
+    overlap = neighborhood_overlap(neighbors(20, 3, k=19), neighbors(20, 3, k=19, seed=1))
+    assert overlap[-1] == 1 and (overlap[:-1] < 1).all() and (overlap >= 0).all()
+
+
+def test_overlap_with_itself_is_one():
+    stack = neighbors(3, 50, 6, k=12)
+    assert (neighborhood_overlap(stack, stack) == 1).all()
+
+
+def test_adjacent_layers_of_a_stack_and_broadcasting():
+    stack = neighbors(4, 40, 5, k=8)
+    adjacent = neighborhood_overlap(stack[:-1], stack[1:], 8)
+    with_first = neighborhood_overlap(stack[0], stack, 8)
+    assert adjacent.shape == (3, 8) and with_first.shape == (4, 8)
+    for i in range(3):
+        np.testing.assert_array_equal(adjacent[i], neighborhood_overlap(stack[i], stack[i + 1], 8))
+        np.testing.assert_array_equal(with_first[i], neighborhood_overlap(stack[0], stack[i], 8))
+
+
+def test_fewer_columns_are_the_beginning_of_more():
+    a, b = neighbors(60, 5, k=20), neighbors(60, 5, k=15, seed=1)
+    np.testing.assert_array_equal(neighborhood_overlap(a, b, 7), neighborhood_overlap(a, b)[:7])
+    assert neighborhood_overlap(a, b).shape == (15,)
+
+
+def test_arrays_and_lists_will_do():
+    assert neighborhood_overlap(np.array([[1, 2], [2, 0], [0, 1]]), [[2, 1], [0, 2], [1, 0]]).tolist() == [0, 1]
+
+
+def test_unrelated_clouds_overlap_by_chance():
+    n, k_max = 1000, 50
+    overlap = neighborhood_overlap(neighbors(n, 4, k=k_max), neighbors(n, 4, k=k_max, seed=1), k_max).numpy()
+    # n k chi is a sum of n hypergeometric counts, each of mean k^2 / (n - 1): chi scatters by about 1 / n.
+    np.testing.assert_allclose(overlap, np.arange(1, k_max + 1) / (n - 1), rtol=0, atol=5 / n)
+
+
+def test_renaming_the_tokens_of_both_clouds_changes_nothing():
+    rng = np.random.default_rng(5)
+    a, b, order = rng.normal(size=(80, 6)), rng.normal(size=(80, 6)), rng.permutation(80)
+    b = a + 0.4 * b
+    before, after = (
+        neighborhood_overlap(nearest_neighbors(x, 10).indices, nearest_neighbors(y, 10).indices)
+        for x, y in ((a, b), (a[order], b[order]))
+    )
+    np.testing.assert_array_equal(before, after)
+    assert 0.1 < before[-1] < 0.9
+    one_alone = neighborhood_overlap(nearest_neighbors(a[order], 10).indices, nearest_neighbors(b, 10).indices)
+    assert one_alone[-1] < 0.5 * before[-1]
+
+
+def test_an_empty_place_is_no_common_neighbor():
+    a, b = torch.tensor([[1], [-1], [0]]), torch.tensor([[2], [-1], [1]])
+    assert neighborhood_overlap(a, b).tolist() == [0]
+
+
+def test_different_numbers_of_tokens_are_refused():
+    with pytest.raises(InputError, match="30 tokens with 31"):
+        neighborhood_overlap(neighbors(30, 3, k=5), neighbors(31, 3, k=5))
+
+
+@pytest.mark.parametrize("k_max", [-1, 0, 6])
+def test_k_beyond_the_tables_is_refused(k_max):
+    with pytest.raises(InputError, match=rf"k_max = {k_max}\b.*5 and 9"):
+        neighborhood_overlap(neighbors(30, 3, k=5), neighbors(30, 3, k=9), k_max)

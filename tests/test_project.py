@@ -1,0 +1,118 @@
+"""The project as a whole: pins agree, layers hold, sources are clean."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+import jupytext
+import pytest
+import yaml
+from conftest import PROJECT
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from tokengeom_utils.book import chapters
+
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+EXTRAS = PYPROJECT["optional-dependencies"]
+PINS = {
+    canonicalize_name(name): version
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", (PROJECT / "constraints.txt").read_text(), re.M)
+}
+REQUIREMENTS = [Requirement(r) for r in [*PYPROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
+def test_every_requirement_is_pinned_within_its_range(requirement):
+    pinned = PINS[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(pinned, prereleases=True)
+    assert "+" not in pinned  # a local build is not on the plain index
+
+
+def test_environment_yml_installs_the_same():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())["dependencies"]
+    python = next(d for d in environment if isinstance(d, str) and d.startswith("python=")).split("=")[1]
+    assert SpecifierSet(PYPROJECT["requires-python"]).contains(Version(python))
+    pip = next(d["pip"] for d in environment if isinstance(d, dict))
+    assert "-c constraints.txt" in pip and f"-e .[{','.join(EXTRAS)}]" in pip
+    for name, pinned in re.findall(r"^([\w-]+)==(\S+)$", "\n".join(pip), re.M):
+        assert PINS[canonicalize_name(name)] == pinned
+
+
+def test_the_manifest_and_the_pins_name_the_same_packages():
+    from tokengeom_utils.corpus import read_pocket_manifest
+
+    used = {(canonicalize_name(row["package"]), row["version"]) for row in read_pocket_manifest()}
+    declared = {(canonicalize_name(r.name), PINS[canonicalize_name(r.name)]) for r in map(Requirement, EXTRAS["pocket"])}
+    assert used == declared
+
+
+def test_importing_the_package_is_cheap():
+    code = "import sys, tokengeom_utils; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "numpy", "xarray", "matplotlib", "jupyter_book"} & set(loaded)
+
+
+def test_every_public_name_exists_and_is_documented():
+    import tokengeom_utils as tg
+
+    for name in tg.__all__:
+        assert getattr(tg, name).__doc__, name
+
+
+NUMERICS = ("shuffle", "neighbors", "dimension", "overlap", "cosine", "meanfield", "statistics")
+
+
+@pytest.mark.parametrize("name", NUMERICS)
+def test_numerics_know_nothing_of_models_files_or_plots(name):
+    tree = ast.parse((PROJECT / "tokengeom_utils" / f"{name}.py").read_text())
+    allowed = {"torch", "numpy", "scipy", *sys.stdlib_module_names}
+    if name == "statistics":
+        allowed.add("xarray")  # its results are labelled
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert {a.name.split(".")[0] for a in node.names} <= allowed
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".")[0]
+            assert module in allowed if not node.level else module in (*NUMERICS, "errors")
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True).stdout.split("\n")
+    return [PROJECT / name for name in listed if name and (PROJECT / name).is_file()]
+
+
+def test_sources_name_no_machine_and_no_private_folder():
+    words = re.compile("|".join(["/wor" + "k/", r"\.\./sha" + "red", "/tm" + "p/", "/roo" + "t/"]))
+    for path in tracked():
+        if path.suffix not in (".png", ".svg"):
+            assert not words.search(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("source", chapters(PROJECT), ids=lambda s: s.stem)
+def test_chapter_source(source):
+    notebook = jupytext.read(source)
+    assert notebook.metadata["kernelspec"]["language"] == "python"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
+    for cell in code:
+        draws = "plt.show()" in cell.source
+        figure = cell.metadata.get("mystnb", {})
+        assert draws == ("figure" in figure), cell.source[:200]
+        if draws:
+            assert len(figure["image"]["alt"]) > 20 and figure["figure"]["caption"] and figure["figure"]["name"]
+        for word in ("warnings.filterwarnings", "%matplotlib", "!pip"):
+            assert word not in cell.source
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "## What to take away" in text
+
+
+def test_readme_has_the_two_commands_and_the_makefile_has_them_too():
+    readme, makefile = (PROJECT / "README.md").read_text(), (PROJECT / "Makefile").read_text()
+    for target in ("book", "test"):
+        assert f"make {target}" in readme and re.search(rf"^{target}:", makefile, re.M)
+    screen = "\n".join(readme.splitlines()[:45])
+    assert "make book" in screen and "![" in screen

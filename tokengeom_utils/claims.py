@@ -1,0 +1,739 @@
+"""Claims: what the paper says, what a survey says, and a verdict by a written rule.
+
+Every claim is broken into parts. A part is a direction that the paper reports (the peak is higher,
+the correlation is positive), and it is judged on its own:
+
+``holds``
+    the survey shows the paper's direction, at the level :data:`LEVEL`;
+``opposite``
+    it shows the other direction, at the same level;
+``undecided``
+    neither;
+``untested``
+    the survey holds too little to ask.
+
+Differences between degrees of one prompt are judged by a sign-flip test over prompts
+(:func:`sign_flip_p_value`), which needs :data:`MIN_PAIRED` prompts; correlations over prompts and
+quantities of an average profile by a bootstrap over prompts, and correlations need
+:data:`MIN_CORRELATED`. The verdict follows from the parts and from nothing else: see :func:`verdict`.
+
+>>> from tokengeom_utils.claims import Part, verdict
+>>> verdict([Part("peak", 1.0, 0.03, "holds"), Part("fall", 0.5, 0.8, "undecided")])
+'partly'
+
+References
+----------
+Viswanathan et al., arXiv:2501.10573. Layers here are numbered as there, 1 to L; the last is taken
+after the final norm.
+"""
+
+from functools import lru_cache, wraps
+from typing import NamedTuple
+
+import numpy as np
+
+from .results import PAPER_LAYERS, open_paper, relative_depth, shuffled_prompts
+from .statistics import correlation_p_value, partial_correlation, pearson, spearman
+
+#: Significance level of one part of a claim; intervals have the level 1 - LEVEL.
+LEVEL = 0.05
+#: Fewest prompts with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031).
+MIN_PAIRED = 6
+#: Fewest prompts for a correlation over prompts: below it an interval covers most of [-1, 1].
+MIN_CORRELATED = 10
+VERDICTS = ("reproduced", "partly", "not at this scale", "not testable here")
+OUTCOMES = ("holds", "opposite", "undecided", "untested")
+
+_MODELS = ("Llama-3-8B", "Mistral-7B", "Pythia-6.9B")
+
+
+class Part(NamedTuple):
+    """One direction that a claim asserts."""
+
+    name: str
+    agree: float  #: share of prompts, resamples, layers or steps on the paper's side; NaN if untested
+    p_value: float  #: two-sided; NaN where an interval or a count decides
+    outcome: str  #: one of :data:`OUTCOMES`
+    test: str = ""  #: the test in words, with its numbers
+
+
+class Claim(NamedTuple):
+    """One claim of the paper, and what a survey says about it."""
+
+    number: int
+    statement: str
+    paper: str
+    ours: str
+    test: str
+    verdict: str  #: one of :data:`VERDICTS`
+    reason: str
+    parts: tuple = ()
+
+
+class _NotTestable(Exception):
+    """The survey, or any survey, lacks what a claim needs."""
+
+
+def verdict(parts):
+    """The verdict on a claim from the outcomes of its parts.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+
+    Returns
+    -------
+    str
+        ``"not testable here"`` if no part could be tested, ``"reproduced"`` if every part was
+        tested and holds, ``"partly"`` if some hold, ``"not at this scale"`` if none does.
+    """
+    outcomes = [part.outcome for part in parts]
+    if all(outcome == "untested" for outcome in outcomes):
+        return "not testable here"
+    if all(outcome == "holds" for outcome in outcomes):
+        return "reproduced"
+    return "partly" if "holds" in outcomes else "not at this scale"
+
+
+def sign_flip_p_value(differences, seed=42, n_random=9999):
+    """Two-sided p-value of the hypothesis that paired differences are symmetric about zero.
+
+    The mean difference is compared with the means after every pattern of sign flips, or after
+    ``n_random`` random patterns and the identity when there are more than 12 differences.
+
+    Parameters
+    ----------
+    differences : array_like, shape (prompt,)
+    seed, n_random : int
+        For the random patterns.
+
+    Returns
+    -------
+    float
+        At least ``2 / 2**n``.
+
+    Examples
+    --------
+    >>> sign_flip_p_value([1.0, 2.0, 1.5, 0.5, 1.0, 3.0])
+    0.03125
+    """
+    differences = np.asarray(differences, float)
+    n = len(differences)
+    if n <= 12:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        signs = 2 * np.random.default_rng(seed).integers(0, 2, (n_random + 1, n), dtype=np.int8) - 1
+        signs[0] = 1
+    means = np.abs(signs @ differences)
+    return float(np.mean(means >= means[0] * (1 - 1e-12)))
+
+
+# --- how a part is judged ---------------------------------------------------------------------
+
+
+def _paired(name, differences, seed):
+    """A part from one difference per prompt, positive on the paper's side."""
+    differences = differences[np.isfinite(differences)]
+    n = len(differences)
+    if n < MIN_PAIRED:
+        return _untested(name, f"{n} prompts, at least {MIN_PAIRED} are needed")
+    p = sign_flip_p_value(differences, seed)
+    outcome = "undecided" if p >= LEVEL else "holds" if differences.mean() > 0 else "opposite"
+    agree = float(np.mean(differences > 0))
+    return Part(name, agree, p, outcome, f"sign-flip test, {n} prompts, {_p(p)}, {agree:.0%} agree")
+
+
+def _resampled(name, draws, n, low=0.0, high=np.inf):
+    """A part from bootstrap draws of a quantity that the paper puts between ``low`` and ``high``."""
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return _untested(name, "undefined for these prompts")
+    ends = np.percentile(draws, [50 * LEVEL, 100 - 50 * LEVEL])
+    inside = low <= ends[0] and ends[1] <= high
+    outside = ends[1] < low or ends[0] > high
+    agree = float(np.mean((draws >= low) & (draws <= high)))
+    outcome = "holds" if inside else "opposite" if outside else "undecided"
+    return Part(name, agree, np.nan, outcome,
+                f"bootstrap over {n} prompts, {1 - LEVEL:.0%} interval {ends[0]:.2f} to {ends[1]:.2f}")
+
+
+def _counted(name, agree, needed):
+    """A part that holds if a share of layers or steps reaches what is needed; no test stands behind it."""
+    outcome = "holds" if agree >= needed else "undecided" if agree > 1 - needed else "opposite"
+    return Part(name, float(agree), np.nan, outcome, f"a count, {agree:.0%}, {needed:.0%} needed")
+
+
+def _untested(name, why):
+    return Part(name, np.nan, np.nan, "untested", f"untested: {why}")
+
+
+def _resample(statistic, *samples, n_bootstrap, seed):
+    """Bootstrap draws of a statistic of prompts (last axis) that are resampled together."""
+    n = samples[0].shape[-1]
+    picks = np.random.default_rng(seed).integers(0, n, (n_bootstrap, n))
+    return np.array([statistic(*(s[..., pick] for s in samples)) for pick in picks])
+
+
+def _p(value):
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+# --- what the claims read from a survey -------------------------------------------------------
+
+
+class _Survey:
+    """A survey with the embeddings dropped, and the questions that the claims ask of it."""
+
+    def __init__(self, results, n_bootstrap, seed):
+        self.last = int(results.layer.max())
+        self.n_tokens = results.attrs.get("n_tokens")
+        self.every = results.isel(layer=results.layer.values >= 1)
+        self.n_bootstrap, self.seed = n_bootstrap, seed
+
+    @property
+    def layers(self):
+        return self.every.layer.values
+
+    @property
+    def depth(self):
+        return relative_depth(self.layers, self.last)
+
+    @property
+    def degrees(self):
+        return self.every.shuffle.values
+
+    @property
+    def full(self):
+        """The degree at which every block is one token."""
+        degree = int(self.degrees.max())
+        if degree == 0:
+            raise _NotTestable("the survey holds no shuffled prompts")
+        if self.n_tokens != 4**degree:
+            block = f"{self.n_tokens // 4**degree} tokens" if self.n_tokens else "unknown length"
+            raise _NotTestable(f"the survey has no full shuffle: its strongest, degree {degree}, keeps blocks of {block}")
+        return degree
+
+    def need_depth(self, n=8):
+        if self.last < n:
+            raise _NotTestable(f"a profile over depth needs at least {n} layers, the model has {self.last}")
+
+    def need_scale(self, scale):
+        if scale not in self.every.scale.values:
+            raise _NotTestable(f"the survey holds no range scaling {scale}")
+
+    def ordered(self, variable, **select):
+        """(prompt, layer) of a variable at degree 0, over every prompt."""
+        chosen = self.every.sel(shuffle=0)
+        chosen = chosen.isel(prompt=chosen.loss.notnull().values)
+        values = chosen[variable].sel(select)
+        return values.transpose("prompt", ...).values
+
+    def by_degree(self, variable, need=MIN_PAIRED, **select):
+        """(prompt, shuffle, layer) of a variable, over the prompts measured at every degree."""
+        chosen = shuffled_prompts(self.every)
+        n = chosen.sizes["prompt"]
+        if n < need:
+            raise _NotTestable(f"{n} prompts were measured at every degree, the test needs {need}")
+        return chosen[variable].sel(select).transpose("prompt", "shuffle", ...).values
+
+    def contrast(self, variable, **select):
+        """(prompt, layer): full shuffle minus ordered prompt."""
+        full = self.full
+        values = self.by_degree(variable, **select)
+        return values[:, self.at(full)] - values[:, self.at(0)]
+
+    def peak(self, scale=2):
+        """Position in ``layers`` of the maximum of the mean profile of the ordered prompts."""
+        self.need_depth()
+        self.need_scale(scale)
+        profile = self.ordered("intrinsic_dimension", scale=scale)
+        if len(profile) < MIN_PAIRED:
+            raise _NotTestable(f"the survey holds {len(profile)} prompts, the test needs {MIN_PAIRED}")
+        mean = profile.mean(0)
+        if not np.isfinite(mean).any():
+            raise _NotTestable("the intrinsic dimension is undefined at every layer")
+        return int(np.nanargmax(mean))
+
+    def peaks(self, scale):
+        """(prompt, shuffle): each prompt's highest intrinsic dimension; undefined layers are passed over."""
+        return np.fmax.reduce(self.by_degree("intrinsic_dimension", scale=scale), axis=-1)
+
+    def at(self, degree):
+        """Position of a degree."""
+        return list(self.degrees).index(degree)
+
+    def nearest(self, depth):
+        """Position in ``layers`` of the layer nearest to a relative depth."""
+        return int(np.argmin(np.abs(self.depth - depth)))
+
+    def draws(self, statistic, *samples):
+        return _resample(statistic, *samples, n_bootstrap=self.n_bootstrap, seed=self.seed)
+
+    def paired(self, name, differences):
+        return _paired(name, np.asarray(differences, float), self.seed)
+
+
+@lru_cache(maxsize=None)
+def _paper(observable, scale=None, shuffle=0):
+    """The paper's mean profile: a frame of layers by models."""
+    table = open_paper("profiles")
+    rows = table[(table.observable == observable) & (table.shuffle == shuffle)]
+    rows = rows if scale is None else rows[rows.scale == scale]
+    return rows.pivot(index="layer", columns="model", values="mean")[list(_MODELS)]
+
+
+def _paper_peak(scale=2, shuffle=0):
+    """For each of the paper's models its highest mean intrinsic dimension and the layer of it."""
+    profile = _paper("intrinsic_dimension", scale, shuffle)
+    return {model: (profile[model].max(), int(profile[model].idxmax())) for model in _MODELS}
+
+
+def _each(text):
+    """The same sentence fragment for each of the paper's models: ``text(model)``."""
+    return "; ".join(f"{model} {text(model)}" for model in _MODELS)
+
+
+def _runs(layers):
+    """Layer numbers as text: 3, 6, 12-18."""
+    layers = [int(layer) for layer in layers]
+    runs = []
+    for layer in layers:
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs) or "none"
+
+
+def _list(values, digits=2):
+    return ", ".join(f"{value:.{digits}f}" for value in values)
+
+
+def _claim(number, statement):
+    """Turn a judge into a public function ``(results, n_bootstrap=2000, seed=42) -> Claim``.
+
+    A judge is a generator: it yields the paper's side, then ``(ours, parts, note)``. In that order
+    the paper's figures stand in the ledger even where ``_NotTestable`` ends the judging.
+    """
+
+    def decorate(judge):
+        @wraps(judge)
+        def claim(results, n_bootstrap=2000, seed=42):
+            steps = judge(_Survey(results, n_bootstrap, seed))
+            paper = next(steps)
+            try:
+                ours, parts, note = next(steps)
+            except _NotTestable as limit:
+                return Claim(number, statement, paper, "not measured", "none", VERDICTS[-1], f"{limit}.")
+            decided = verdict(parts)
+            by = {o: [p.name for p in parts if p.outcome == o] for o in OUTCOMES}
+            words = {"holds": "holds", "opposite": "the opposite is seen", "undecided": "undecided",
+                     "untested": "untested"}
+            reason = "; ".join(f"{words[o]}: {', '.join(names)}" for o, names in by.items() if names)
+            reason = f"{reason[0].upper()}{reason[1:]}.{' ' + note if note else ''}"
+            test = "; ".join(f"{part.name}: {part.test}" for part in parts)
+            return Claim(number, statement, paper, ours, test, decided, reason, tuple(parts))
+
+        del claim.__wrapped__  # so that help() shows the signature of the claim, not of the judge
+        return claim
+
+    return decorate
+
+
+# --- the claims ------------------------------------------------------------------------------
+
+
+@_claim(1, "The intrinsic dimension rises to a peak in the first half of the layers and falls after it.")
+def early_peak(survey):
+    """Mean profile of the ordered prompts at scale 2: rise, fall, and depth of the maximum."""
+    peaks = _paper_peak()
+    final = _paper("intrinsic_dimension", 2).loc[PAPER_LAYERS]
+    yield _each(lambda m: f"{peaks[m][0]:.2f} at layer {peaks[m][1]} of {PAPER_LAYERS}, {final[m]:.2f} at the last") + "."
+    peak = survey.peak()
+    profile = survey.ordered("intrinsic_dimension", scale=2)
+    depth = survey.depth
+    draws = survey.draws(lambda x: depth[np.nanargmax(x.mean(-1))], profile.T)
+    mean = profile.mean(0)
+    yield (
+        f"{mean[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
+        f"{mean[0]:.2f} at the first, {mean[-1]:.2f} at the last.",
+        [
+            survey.paired("higher than in the first layer", profile[:, peak] - profile[:, 0]),
+            survey.paired("higher than in the last layer", profile[:, peak] - profile[:, -1]),
+            _resampled("peak in the first half", draws, len(profile), 0, 0.5),
+        ],
+        "",
+    )
+
+
+@_claim(2, "A full shuffle raises the peak of the intrinsic dimension.")
+def shuffle_raises_peak(survey):
+    """Maximum over layers, full shuffle against ordered prompt, at scales 2, 4 and 8."""
+    ordered, shuffled = _paper_peak(), _paper_peak(shuffle=5)
+    yield (_each(lambda m: f"{ordered[m][0]:.2f} to {shuffled[m][0]:.2f}") + " at scale 2; higher in every one of 50 "
+           "prompts (in 88 % or more at scale 8; the authors' arrays).")
+    full = survey.full
+    parts, ours = [], []
+    for scale in (2, 4, 8):
+        if scale not in survey.every.scale.values:
+            parts.append(_untested(f"scale {scale}", "not in the survey"))
+            continue
+        peaks = survey.peaks(scale)
+        first, last = peaks[:, survey.at(0)], peaks[:, survey.at(full)]
+        parts.append(survey.paired(f"scale {scale}", last - first))
+        ours.append(f"{first.mean():.2f} to {last.mean():.2f} at scale {scale}")
+    yield "; ".join(ours) + " (means of each prompt's highest layer).", parts, ""
+
+
+@_claim(3, "The peak rises step by step with the degree of shuffling.")
+def graded_in_degree(survey):
+    """Highest layer of each prompt at scale 2, against the degree."""
+    peaks = [_paper_peak(shuffle=s)["Llama-3-8B"][0] for s in range(6)]
+    yield f"Llama-3-8B at degrees 0 to 5: {_list(peaks)}."
+    survey.need_scale(2)
+    if len(survey.degrees) < 3:
+        raise _NotTestable("an order of degrees needs at least three of them")
+    values = survey.by_degree("intrinsic_dimension", scale=2)
+    means = np.fmax.reduce(values.mean(0), axis=-1)
+    ranks = spearman(survey.peaks(2), np.broadcast_to(survey.degrees, values.shape[:2]))
+    yield (
+        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {_list(means)}.",
+        [
+            survey.paired("rank correlation of peak and degree", ranks),
+            _counted("steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
+        ],
+        "",
+    )
+
+
+@_claim(4, "Late in depth the order turns: shuffled clouds have the lower intrinsic dimension.")
+def order_turns_late(survey):
+    """Mean over the layers from relative depth 0.6 to the one before the last, at scales 2 and 4."""
+    turned = {s: _paper("intrinsic_dimension", s, 5) < _paper("intrinsic_dimension", s, 0) for s in (2, 4)}
+    yield "; ".join(
+        f"at scale {s} in layers " + ", ".join(f"{_runs(t.index[t[m]])} ({m})" for m in _MODELS)
+        for s, t in turned.items()
+    ) + ": the paper's own models disagree."
+    survey.need_depth()
+    late = (survey.depth >= 0.6) & (survey.layers < survey.last)
+    parts, ours = [], []
+    for scale in (2, 4):
+        if scale not in survey.every.scale.values:
+            parts.append(_untested(f"scale {scale}", "not in the survey"))
+            continue
+        contrast = survey.contrast("intrinsic_dimension", scale=scale)
+        parts.append(survey.paired(f"scale {scale}", -contrast[:, late].mean(-1)))
+        lower = survey.layers[contrast.mean(0) < 0]
+        ours.append(f"scale {scale}: shuffled minus ordered {contrast[:, late].mean():+.2f} over layers "
+                    f"{_runs(survey.layers[late])}, lower in layers {_runs(lower)}")
+    yield "; ".join(ours) + ".", parts, ""
+
+
+@_claim(5, "The intrinsic dimension is nearly flat over small range scalings, then rises; the order of the "
+           "degrees breaks at larger ones.")
+def range_scaling(survey):
+    """At the layer of the scale-2 peak: ratio of scale 8 to 2, rise to 64; degree order of the peaks at 16."""
+    scales = (2, 4, 8, 16, 32, 64)
+    at = _paper_peak()["Llama-3-8B"][1]
+    values = [_paper("intrinsic_dimension", s).loc[at, "Llama-3-8B"] for s in scales]
+    peaks = [_paper_peak(16, s)["Llama-3-8B"][0] for s in (4, 5)]
+    first = next(s for s in scales if _paper_peak(s, 4)["Llama-3-8B"][0] > _paper_peak(s, 5)["Llama-3-8B"][0])
+    yield (f"Llama-3-8B, layer {at}, scalings 2 to 64: {_list(values, 1)}; at scaling 16 its peak is {peaks[0]:.1f} at "
+           f"degree 4 and {peaks[1]:.1f} at degree 5; in the authors' arrays the order first breaks at scaling {first}.")
+    peak = survey.peak()
+    survey.need_scale(8)
+    at = {s: survey.ordered("intrinsic_dimension", scale=s)[:, peak] for s in scales if s in survey.every.scale.values}
+    ratio = survey.draws(lambda x, y: y.mean(-1) / x.mean(-1), at[2], at[8])
+    parts = [_resampled("flat from 2 to 8, ratio within 0.8 to 1.25", ratio, len(at[2]), 0.8, 1.25)]
+    ours = [f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: {_list((v.mean() for v in at.values()), 1)}"]
+    parts.append(survey.paired("rise from 8 to 64", at[64] - at[8]) if 64 in at
+                 else _untested("rise from 8 to 64", "not in the survey"))
+    name = "order breaks at 16"
+    try:
+        full = survey.full
+        survey.need_scale(16)
+        if full - 1 not in survey.degrees:
+            raise _NotTestable(f"degree {full - 1} is not in the survey")
+        peaks = survey.peaks(16)
+        before, last = peaks[:, survey.at(full - 1)], peaks[:, survey.at(full)]
+        parts.append(survey.paired(name, before - last))
+        ours.append(f"at scaling 16 the peak is {before.mean():.1f} at degree {full - 1} and {last.mean():.1f} at "
+                    f"degree {full}")
+    except _NotTestable as limit:
+        parts.append(_untested(name, str(limit)))
+    yield "; ".join(ours) + ".", parts, ""
+
+
+@_claim(6, "A full shuffle raises the mean cosine similarity.")
+def cosine_rises(survey):
+    """Half-way and in the last layer, full shuffle against ordered prompt."""
+    ordered, shuffled = _paper("cosine_similarity"), _paper("cosine_similarity", shuffle=5)
+    yield "; ".join(
+        f"layer {layer}: " + _each(lambda m: f"{ordered.loc[layer, m]:.2f} to {shuffled.loc[layer, m]:.2f}")
+        for layer in (16, PAPER_LAYERS)
+    ) + "."
+    survey.need_depth()
+    values = survey.by_degree("cosine_similarity")
+    first = values[:, survey.at(0)]
+    contrast = survey.contrast("cosine_similarity")
+    parts, ours = [], []
+    for name, position in (("half-way", survey.nearest(0.5)), ("last layer", -1)):
+        parts.append(survey.paired(name, contrast[:, position]))
+        ours.append(f"layer {survey.layers[position]}: {first[:, position].mean():.2f} to "
+                    f"{(first + contrast)[:, position].mean():.2f}")
+    small = np.diff(values.mean((0, 2)))
+    note = f"Over all layers the mean rises at {np.mean(small > 0):.0%} of the steps between degrees."
+    yield "; ".join(ours) + ".", parts, note
+
+
+@_claim(7, "A full shuffle lowers the neighborhood overlap of adjacent layers near the peak of the intrinsic dimension.")
+def overlap_lower(survey):
+    """Mean over the pairs that start at the scale-2 peak and one layer either side; k = 2 and k = 1."""
+    ordered, shuffled = _paper("neighborhood_overlap", 2), _paper("neighborhood_overlap", 2, 5)
+    higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in _MODELS}
+    yield (f"Llama-3-8B, k = 2, layers 14 to 15: {ordered.loc[14, 'Llama-3-8B']:.2f} ordered, "
+           f"{shuffled.loc[14, 'Llama-3-8B']:.2f} shuffled; but shuffled is higher from layers "
+           + ", ".join(f"{_runs(higher[m])} ({m})" for m in _MODELS) + ".")
+    peak = survey.peak()
+    near = [i for i in (peak - 1, peak, peak + 1) if 0 <= i < len(survey.layers) - 2]
+    if not near:
+        raise _NotTestable("the peak is at the last layer, which has no ordinary neighbor")
+    parts, ours = [], []
+    for k in (2, 1):
+        if k not in survey.every.k.values:
+            parts.append(_untested(f"k = {k}", "not in the survey"))
+            continue
+        contrast = survey.contrast("neighborhood_overlap", k=k)
+        first = survey.by_degree("neighborhood_overlap", k=k)[:, survey.at(0)]
+        parts.append(survey.paired(f"k = {k}", -contrast[:, near].mean(-1)))
+        mean = contrast.mean(0)
+        ours.append(f"k = {k}, pairs from layers {_runs(survey.layers[near])}: {first[:, near].mean():.2f} ordered, "
+                    f"{(first + contrast)[:, near].mean():.2f} shuffled; shuffled is higher from layers "
+                    f"{_runs(survey.layers[mean > 0])}")
+    yield "; ".join(ours) + ".", parts, ""
+
+
+@_claim(8, "The neighborhood overlap of adjacent layers grows with depth and drops at the end.")
+def overlap_grows(survey):
+    """Ordered prompts, k = 2: rank correlation with depth, and the last pair against the one before."""
+    profile = _paper("neighborhood_overlap", 2)
+    inner = profile.iloc[:-1]
+    yield "k = 2: " + _each(lambda m: f"{profile[m].iloc[0]:.2f} at the first pair, {inner[m].max():.2f} from layer "
+                            f"{int(inner[m].idxmax())}, {profile[m].iloc[-1]:.2f} at the last") + "."
+    survey.need_depth()
+    k = 2 if 2 in survey.every.k.values else 1
+    values = survey.ordered("neighborhood_overlap", k=k)[:, :-1]  # pair l -> l + 1; the last layer starts none
+    if len(values) < MIN_PAIRED:
+        raise _NotTestable(f"the survey holds {len(values)} prompts, the test needs {MIN_PAIRED}")
+    mean = values.mean(0)
+    top = int(np.nanargmax(mean[:-1]))
+    trend = spearman(values[:, :-1], np.broadcast_to(survey.layers[:-2], values[:, :-1].shape))
+    yield (
+        f"k = {k}: {mean[0]:.2f} at the first pair, {mean[top]:.2f} from layer {survey.layers[top]}, "
+        f"{mean[-1]:.2f} at the last.",
+        [
+            survey.paired("rank correlation with depth", trend),
+            survey.paired("last pair below the one before", values[:, -2] - values[:, -1]),
+        ],
+        "",
+    )
+
+
+@_claim(9, "The angle between the directions to a token's two nearest neighbors is smaller after a full shuffle.")
+def neighbor_angle(survey):
+    """Mean angle at the layer nearest to the paper's layer 10 of 32."""
+    yield ("Llama-3-8B, layer 10 of 32: about 62 degrees shuffled and 68 ordered (read off the histogram in the first "
+           "version of the paper).")
+    survey.need_depth()
+    at = survey.nearest(10 / PAPER_LAYERS)
+    contrast = survey.contrast("neighbor_angle")[:, at]
+    first = survey.by_degree("neighbor_angle")[:, survey.at(0), at]
+    yield (
+        f"layer {survey.layers[at]} of {survey.last}: {np.nanmean(first + contrast):.1f} degrees shuffled, "
+        f"{np.nanmean(first):.1f} ordered.",
+        [survey.paired("smaller when shuffled", -contrast)],
+        f"The difference is {abs(np.nanmean(contrast)):.1f} degrees here; only its sign is tested, since a survey stores "
+        "the mean angle and not the histogram.",
+    )
+
+
+def _loss_and_dimension(survey, scales):
+    """Loss (prompt,) and intrinsic dimension (scale, layer, prompt) of the ordered prompts."""
+    for scale in scales:
+        survey.need_scale(scale)
+    loss = survey.ordered("loss")
+    if len(loss) < MIN_CORRELATED:
+        raise _NotTestable(f"the survey holds {len(loss)} prompts, a correlation over prompts needs {MIN_CORRELATED}")
+    return loss, np.stack([survey.ordered("intrinsic_dimension", scale=s).T for s in scales])
+
+
+@_claim(10, "Over prompts, the intrinsic dimension correlates with the next-token loss, most of all in the first half "
+            "of the layers.")
+def correlates_with_loss(survey):
+    """Pearson correlation at scale 2: strongest layer (adjusted for the search), all layers, depth of the maximum."""
+    table = open_paper("loss_correlation_2244")
+    rows = table[table.scale == 2].pivot(index="layer", columns="model", values="pearson")
+    yield _each(lambda m: f"{rows[m].max():.2f} at layer {int(rows[m].idxmax())}, {rows.loc[PAPER_LAYERS, m]:.2f} at "
+                "the last") + " (2,244 prompts, read off the published figure)."
+    survey.need_depth()
+    loss, (dimension,) = _loss_and_dimension(survey, (2,))
+    n, r = len(loss), pearson(dimension, loss)
+    if not np.isfinite(r).any():
+        raise _NotTestable("the correlation is undefined: the loss or the dimension is the same for all prompts")
+    best = int(np.nanargmax(r))
+    p = min(1.0, len(r) * float(correlation_p_value(r[best], n)))
+    draws = survey.draws(lambda x, y: pearson(x, y), dimension, loss)
+    low, high = np.nanpercentile(draws[:, best], [50 * LEVEL, 100 - 50 * LEVEL])
+    strongest = Part(
+        "positive at the strongest layer", float(np.mean(draws[:, best] > 0)), p,
+        "undecided" if p >= LEVEL else "holds" if r[best] > 0 else "opposite",
+        f"Pearson r = {r[best]:.2f}, {n} prompts, {_p(p)} after Bonferroni over {len(r)} layers, "
+        f"bootstrap interval {low:.2f} to {high:.2f}",
+    )
+    significant = np.mean((r > 0) & (correlation_p_value(r, n) < 0.01))
+    depths = survey.depth[np.nanargmax(np.where(np.isfinite(draws), draws, -1), axis=1)]
+    control = survey.ordered("distinct_tokens")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        partial = partial_correlation(dimension[best], loss, control)
+    note = ""
+    if np.isfinite(partial):
+        note = (f"With the number of distinct tokens held fixed r is {partial:.2f} "
+                f"({_p(float(correlation_p_value(partial, n, 1)))}) at that layer.")
+    yield (
+        f"{r[best]:.2f} at layer {survey.layers[best]} of {survey.last}, {r[-1]:.2f} at the last ({n} prompts).",
+        [
+            strongest,
+            _counted("p < 0.01 and positive in nine layers of ten", significant, 0.9),
+            _resampled("strongest in the first half", depths, n, 0, 0.5),
+        ],
+        note,
+    )
+
+
+@_claim(11, "In the last layer the correlation with the loss is stronger at range scalings 4 and 8 than at 2.")
+def larger_scales_correlate(survey):
+    """Difference of the correlations in the last layer, prompts resampled together."""
+    yield ("last layer, scalings 2, 4, 8: Llama-3-8B 0.22, 0.46, 0.50; Mistral-7B 0.40, 0.62, 0.63; Pythia-6.9B 0.02, "
+           "0.36, 0.40 (read off the paper's figures).")
+    loss, dimension = _loss_and_dimension(survey, (2, 4, 8))
+    last = dimension[:, -1]
+    draws = survey.draws(pearson, last, loss)
+    yield (
+        f"last layer, scalings 2, 4, 8: {_list(pearson(last, loss))} ({len(loss)} prompts).",
+        [_resampled(f"scaling {s} above 2", draws[:, i] - draws[:, 0], len(loss)) for i, s in ((1, 4), (2, 8))],
+        "",
+    )
+
+
+@_claim(12, "Token by token the intrinsic dimension tracks the loss better than the dimension of a data set with one "
+            "point per prompt does.")
+def token_against_dataset(survey):
+    """Needs clouds with one point per prompt."""
+    yield ("OPT-6.7B, Spearman correlation with the loss: 0.69 (scaling 2) and 0.73 (scaling 8) for token clouds, 0.13 "
+           "to 0.51 or negative for data sets (Table 1 of the second version).")
+    raise _NotTestable("a survey stores no clouds with one point per prompt, and the claim is about the comparison")
+
+
+@_claim(13, "The dimension of the last layer, that of the logits, the entropy of the next token and the loss form a chain "
+            "of correlations.")
+def chain_to_the_loss(survey):
+    """Needs logits."""
+    yield ("Llama-3-8B: 0.98 between the first two, 0.60 between the next, mean entropy close to the loss (from a "
+           "secondary source).")
+    raise _NotTestable("a survey stores neither logits nor their entropy; only the two ends of the chain are in it "
+                       "(claims 10 and 11)")
+
+
+@_claim(14, "A few top logits, about as many as the intrinsic dimension, carry most of the next-token probability.")
+def top_logits(survey):
+    """Needs logits."""
+    yield "84.0 % of the mass and 45.8 % of the entropy in the top 7 on average (the authors' repository)."
+    raise _NotTestable("a survey stores no logits")
+
+
+@_claim(15, "Each degree of shuffling damages the text more than the one before.")
+def shuffle_severity(survey):
+    """Mean next-token loss from degree to degree; the text scores need the texts themselves."""
+    table = open_paper("profiles")
+    losses = table[(table.observable == "loss") & (table.model == "Llama-3-8B")].sort_values("shuffle")["mean"]
+    yield (f"BLEU against the ordered text 1, 0.99, 0.97, 0.86, 0.42, 0.03 (the authors' reply to referees); loss of "
+           f"Llama-3-8B {_list(losses)}.")
+    if len(survey.degrees) < 3:
+        raise _NotTestable("an order of degrees needs at least three of them")
+    losses = survey.by_degree("loss")
+    means = losses.mean(0)
+    yield (
+        f"loss at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {_list(means)}.",
+        [
+            survey.paired("loss: rank correlation with degree",
+                          spearman(losses, np.broadcast_to(survey.degrees, losses.shape))),
+            _counted("loss: steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
+            _untested("BLEU", "a survey stores no texts"),
+        ],
+        "",
+    )
+
+
+@_claim(16, "A model that was trained on the prompts' own corpus has a lower peak and a higher overlap.")
+def training_data(survey):
+    """Needs several models, and knowledge of what they were trained on."""
+    peaks = _paper_peak()
+    overlap = _paper("neighborhood_overlap", 1).loc[14:16].mean()
+    yield "Pythia-6.9B was trained on the Pile. " + _each(
+        lambda m: f"peak {peaks[m][0]:.2f}, overlap (k = 1, layers 14 to 16) {overlap[m]:.2f}") + "."
+    raise _NotTestable("a survey holds one model, and the claim compares several; the training data of the other two are "
+                       "undisclosed, so that even the paper can only suggest it")
+
+
+CLAIMS = (
+    early_peak, shuffle_raises_peak, graded_in_degree, order_turns_late, range_scaling, cosine_rises, overlap_lower,
+    overlap_grows, neighbor_angle, correlates_with_loss, larger_scales_correlate, token_against_dataset,
+    chain_to_the_loss, top_logits, shuffle_severity, training_data,
+)
+
+
+def evaluate(results, n_bootstrap=2000, seed=42):
+    """Judge every claim of the paper by a survey.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`.
+    n_bootstrap, seed : int
+        Number of resamples of the prompts, and the seed of all that is random.
+
+    Returns
+    -------
+    list of Claim
+        In the order of their numbers.
+    """
+    return [claim(results, n_bootstrap, seed) for claim in CLAIMS]
+
+
+def table(claims):
+    """The ledger as a pandas.DataFrame, one row for each claim, indexed by number."""
+    import pandas
+
+    columns = ("number", "statement", "paper", "ours", "test", "verdict", "reason")
+    return pandas.DataFrame([claim[:7] for claim in claims], columns=columns).set_index("number")
+
+
+def count(claims):
+    """{verdict: number of claims}, every verdict present, in the order of :data:`VERDICTS`."""
+    return {name: sum(claim.verdict == name for claim in claims) for name in VERDICTS}
+
+
+def cards(claims):
+    """The ledger as Markdown that reads well on a narrow screen: one definition list per claim."""
+    return "\n\n".join(
+        f"**{c.number}. {c.statement}**\n"
+        f": **{_sentence(c.verdict)}** {_sentence(c.reason)}\n"
+        f": *Paper.* {_sentence(c.paper)}\n: *Ours.* {_sentence(c.ours)}\n: *Test.* {_sentence(c.test)}"
+        for c in claims
+    )
+
+
+def _sentence(text):
+    """A capital at the start, unless a symbol stands there, and a period at the end."""
+    first = text[0] if text[1] == " " else text[0].upper()
+    return f"{first}{text[1:].rstrip('.')}."
