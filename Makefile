@@ -4,7 +4,7 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test clean lock
+.PHONY: book test clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -37,3 +37,9 @@ lock:
 	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
+
+# The README's figure: the first one of the first chapter, as the last build of PROFILE drew it.
+figure:
+	@$(BIN)/python -c 'import nbformat, pathlib; n = nbformat.read("_build/$(PROFILE)/chapters/01_the_paper_in_one_page.ipynb", 4); \
+	  svg = next(o.data["image/svg+xml"] for c in n.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})); \
+	  pathlib.Path("book/_static/main-figure.svg").write_text(svg)'

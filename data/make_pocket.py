@@ -51,7 +51,7 @@ def candidates():
     for name, stretches in MANUALS.items():
         yield "manual", "zc.buildout", f"zc/buildout/tests/{name}.txt", stretches
     for name in LICENCES:
-        yield "licence", "lice", f"lice/template-{name}.txt", 2 if name in ("gpl3", "gpl2", "mpl") else 1
+        yield "license", "lice", f"lice/template-{name}.txt", 2 if name in ("gpl3", "gpl2", "mpl") else 1
 
 
 def stretch(tokenizer, text, start):

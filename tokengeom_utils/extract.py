@@ -44,7 +44,8 @@ def token_clouds(model, token_ids):
     Raises
     ------
     InputError
-        If there are fewer than two tokens, or more than the model has positions for.
+        If there are fewer than two tokens, or more than the model has positions for, or if its
+        layers differ in width.
     """
     ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device).reshape(1, -1)
     limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
@@ -52,6 +53,9 @@ def token_clouds(model, token_ids):
         raise InputError(f"a prompt of {ids.shape[1]} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
     backbone = model.network.base_model
     output = backbone(input_ids=ids, output_hidden_states=True, use_cache=False)
+    widths = sorted({states.shape[-1] for states in output.hidden_states})
+    if len(widths) > 1:  # OPT-350m projects its embeddings and its output
+        raise InputError(f"{model.name} has layers of different widths, {widths}: its clouds cannot be stacked")
     hidden = torch.cat(output.hidden_states)
     return TokenClouds(hidden, _loss(model.network, output.last_hidden_state[0], ids[0]))
 

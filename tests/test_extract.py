@@ -1,0 +1,72 @@
+"""Extraction from every decoder family, on tiny models with random weights."""
+
+import pytest
+import torch
+import tokengeom_utils as tg
+import transformers as hf
+from tokengeom_utils.extract import CHUNK
+from tokengeom_utils.models import LanguageModel
+
+SIZES = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "max_position_embeddings": 512}
+GROUPED = SIZES | {"num_key_value_heads": 2}
+CONFIGS = {
+    "Llama": lambda: hf.LlamaConfig(**GROUPED),
+    "Mistral": lambda: hf.MistralConfig(**GROUPED, sliding_window=64),
+    "GPT-NeoX": lambda: hf.GPTNeoXConfig(**SIZES),
+    "GPT-2": lambda: hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=512),
+    "OPT": lambda: hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
+                                max_position_embeddings=512, word_embed_proj_dim=32),
+    "Qwen2": lambda: hf.Qwen2Config(**GROUPED),
+    "Gemma": lambda: hf.GemmaConfig(**GROUPED, head_dim=8),
+    "Gemma2": lambda: hf.Gemma2Config(**GROUPED, head_dim=8, final_logit_softcapping=2.0),
+    "Phi": lambda: hf.PhiConfig(**GROUPED),
+}
+
+
+def tiny(family):
+    torch.manual_seed(0)
+    network = hf.AutoModelForCausalLM.from_config(CONFIGS[family]()).eval()
+    with torch.no_grad():  # larger weights than at initialization: losses that differ from log 97
+        for weight in network.parameters():
+            weight.mul_(3)
+    return LanguageModel(family, network, None, "test")
+
+
+@pytest.mark.parametrize("n_tokens", [2, 50, CHUNK + 1, 3 * CHUNK + 7])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_hidden_states_and_loss_are_those_of_transformers(family, n_tokens):
+    model = tiny(family)
+    ids = torch.randint(0, 97, (n_tokens,), generator=torch.Generator().manual_seed(n_tokens))
+    clouds = tg.token_clouds(model, ids)
+    with torch.inference_mode():
+        expected = model.network(ids[None], labels=ids[None], output_hidden_states=True)
+    torch.testing.assert_close(clouds.hidden, torch.cat(expected.hidden_states), rtol=0, atol=0)
+    assert len(clouds.hidden) == model.n_layers + 1
+    assert clouds.loss.shape == (n_tokens - 1,) and clouds.loss.dtype == torch.float32
+    assert clouds.loss.mean().item() == pytest.approx(expected.loss.item(), rel=1e-5)
+    surprise = -expected.logits[0, :-1].float().log_softmax(-1).gather(1, ids[1:, None])[:, 0]
+    torch.testing.assert_close(clouds.loss, surprise, rtol=1e-4, atol=1e-5)
+
+
+def test_soft_capping_is_not_forgotten():
+    model = tiny("Gemma2")
+    ids = torch.arange(40)
+    capped = tg.token_clouds(model, ids).loss
+    model.network.config.final_logit_softcapping = None
+    assert not torch.allclose(tg.token_clouds(model, ids).loss, capped)
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1, 513])
+def test_prompts_that_do_not_fit(n_tokens):
+    with pytest.raises(tg.InputError, match=f"{n_tokens} tokens: Llama takes from 2 to 512"):
+        tg.token_clouds(tiny("Llama"), torch.zeros(n_tokens, dtype=torch.long))
+
+
+def test_layers_of_different_widths_cannot_be_stacked():
+    torch.manual_seed(0)
+    config = hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
+                          word_embed_proj_dim=16, do_layer_norm_before=False)
+    model = LanguageModel("OPT-350m-like", hf.OPTForCausalLM(config).eval(), None, "test")
+    with pytest.raises(tg.InputError, match=r"different widths, \[16, 32\]"):
+        tg.token_clouds(model, torch.arange(9))
