@@ -16,7 +16,7 @@ OURS = _CB[0]
 ACCENT = _CB[3]
 NEUTRAL = "0.45"
 PAPER_MODELS = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
-_SPARE = [_CB[i] for i in (0, 3, 2, 4, 8, 5, 9, 7)]
+DOMAIN_COLORS = [_CB[i] for i in (0, 3, 2, 4, 8, 5, 9, 7)]
 
 
 def set_theme():
@@ -45,7 +45,7 @@ def degree_colors(degrees):
 
 def domain_colors(domains):
     """{domain: color} for the distinct domains, in order of first appearance."""
-    return {domain: _SPARE[i % len(_SPARE)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
+    return {domain: DOMAIN_COLORS[i % len(DOMAIN_COLORS)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
 
 
 def mean_band(ax, x, values, color, label=None, **style):
@@ -75,6 +75,6 @@ def depth_axis(ax, label="relative depth (layer / number of layers)"):
 
 
 __all__ = [
-    "ACCENT", "NEUTRAL", "OURS", "PAPER_MODELS", "degree_colors", "depth_axis", "domain_colors",
+    "ACCENT", "DOMAIN_COLORS", "NEUTRAL", "OURS", "PAPER_MODELS", "degree_colors", "depth_axis", "domain_colors",
     "mean_band", "paper_curves", "plt", "set_theme",
 ]
