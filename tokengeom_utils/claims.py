@@ -210,7 +210,9 @@ class _Survey:
             raise _NotTestable("the survey holds no shuffled prompts")
         if self.n_tokens != 4**degree:
             block = f"{self.n_tokens // 4**degree} tokens" if self.n_tokens else "unknown length"
-            raise _NotTestable(f"the survey has no full shuffle: its strongest, degree {degree}, keeps blocks of {block}")
+            raise _NotTestable(
+                f"the survey has no full shuffle: its strongest, degree {degree}, keeps blocks of {block}"
+            )
         return degree
 
     def need_depth(self, n=8):
@@ -348,7 +350,8 @@ def early_peak(survey):
     """Mean profile of the ordered prompts at scale 2: rise, fall, and depth of the maximum."""
     peaks = _paper_peak()
     final = _paper("intrinsic_dimension", 2).loc[PAPER_LAYERS]
-    yield _each(lambda m: f"{peaks[m][0]:.2f} at layer {peaks[m][1]} of {PAPER_LAYERS}, {final[m]:.2f} at the last") + "."
+    yield _each(lambda m: f"{peaks[m][0]:.2f} at layer {peaks[m][1]} of {PAPER_LAYERS}, "
+                          f"{final[m]:.2f} at the last") + "."
     peak = survey.peak()
     profile = survey.ordered("intrinsic_dimension", scale=2)
     depth = survey.depth
@@ -439,13 +442,15 @@ def range_scaling(survey):
     peaks = [_paper_peak(16, s)["Llama-3-8B"][0] for s in (4, 5)]
     first = next(s for s in scales if _paper_peak(s, 4)["Llama-3-8B"][0] > _paper_peak(s, 5)["Llama-3-8B"][0])
     yield (f"Llama-3-8B, layer {at}, scalings 2 to 64: {_list(values, 1)}; at scaling 16 its peak is {peaks[0]:.1f} at "
-           f"degree 4 and {peaks[1]:.1f} at degree 5; in the authors' arrays the order first breaks at scaling {first}.")
+           f"degree 4 and {peaks[1]:.1f} at degree 5; in the authors' arrays the order first breaks at scaling "
+           f"{first}.")
     peak = survey.peak()
     survey.need_scale(8)
     at = {s: survey.ordered("intrinsic_dimension", scale=s)[:, peak] for s in scales if s in survey.every.scale.values}
     ratio = survey.draws(lambda x, y: y.mean(-1) / x.mean(-1), at[2], at[8])
     parts = [_resampled("flat from 2 to 8, ratio within 0.8 to 1.25", ratio, len(at[2]), 0.8, 1.25)]
-    ours = [f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: {_list((v.mean() for v in at.values()), 1)}"]
+    ours = [f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: "
+            f"{_list((v.mean() for v in at.values()), 1)}"]
     parts.append(survey.paired("rise from 8 to 64", at[64] - at[8]) if 64 in at
                  else _untested("rise from 8 to 64", "not in the survey"))
     name = "order breaks at 16"
@@ -486,7 +491,8 @@ def cosine_rises(survey):
     yield "; ".join(ours) + ".", parts, note
 
 
-@_claim(7, "A full shuffle lowers the neighborhood overlap of adjacent layers near the peak of the intrinsic dimension.")
+@_claim(7, "A full shuffle lowers the neighborhood overlap of adjacent layers near the peak of the intrinsic "
+           "dimension.")
 def overlap_lower(survey):
     """Mean over the pairs that start at the scale-2 peak and one layer either side; k = 2 and k = 1."""
     ordered, shuffled = _paper("neighborhood_overlap", 2), _paper("neighborhood_overlap", 2, 5)
@@ -552,8 +558,8 @@ def neighbor_angle(survey):
         f"layer {survey.layers[at]} of {survey.last}: {np.nanmean(first + contrast):.1f} degrees shuffled, "
         f"{np.nanmean(first):.1f} ordered.",
         [survey.paired("smaller when shuffled", -contrast)],
-        f"The difference is {abs(np.nanmean(contrast)):.1f} degrees here; only its sign is tested, since a survey stores "
-        "the mean angle and not the histogram.",
+        f"The difference is {abs(np.nanmean(contrast)):.1f} degrees here; only its sign is tested, since a survey "
+        "stores the mean angle and not the histogram.",
     )
 
 
@@ -634,8 +640,8 @@ def token_against_dataset(survey):
     raise _NotTestable("a survey stores no clouds with one point per prompt, and the claim is about the comparison")
 
 
-@_claim(13, "The dimension of the last layer, that of the logits, the entropy of the next token and the loss form a chain "
-            "of correlations.")
+@_claim(13, "The dimension of the last layer, that of the logits, the entropy of the next token and the loss form a "
+            "chain of correlations.")
 def chain_to_the_loss(survey):
     """Needs logits."""
     yield ("Llama-3-8B: 0.98 between the first two, 0.60 between the next, mean entropy close to the loss (from a "
@@ -681,8 +687,8 @@ def training_data(survey):
     overlap = _paper("neighborhood_overlap", 1).loc[14:16].mean()
     yield "Pythia-6.9B was trained on the Pile. " + _each(
         lambda m: f"peak {peaks[m][0]:.2f}, overlap (k = 1, layers 14 to 16) {overlap[m]:.2f}") + "."
-    raise _NotTestable("a survey holds one model, and the claim compares several; the training data of the other two are "
-                       "undisclosed, so that even the paper can only suggest it")
+    raise _NotTestable("a survey holds one model, and the claim compares several; the training data of the other two "
+                       "are undisclosed, so that even the paper can only suggest it")
 
 
 CLAIMS = (
@@ -734,6 +740,6 @@ def cards(claims):
 
 
 def _sentence(text):
-    """A capital at the start, unless a symbol stands there, and a period at the end."""
-    first = text[0] if text[1] == " " else text[0].upper()
+    """A capital at the start, unless the symbol k stands there, and a period at the end."""
+    first = text[0] if text.startswith("k ") else text[0].upper()
     return f"{first}{text[1:].rstrip('.')}."

@@ -16,7 +16,7 @@ OURS = _CB[0]
 ACCENT = _CB[3]
 NEUTRAL = "0.45"
 PAPER_MODELS = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
-DOMAIN_COLORS = [_CB[i] for i in (0, 3, 2, 4, 8, 5, 9, 7)]
+DOMAIN_COLORS = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
 
 
 def set_theme():

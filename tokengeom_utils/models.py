@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,7 +101,6 @@ def load_model(name=BUNDLED, device="auto", dtype="auto"):
         If there is no such model, or the bundled one has not been fetched yet.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -111,6 +111,8 @@ def load_model(name=BUNDLED, device="auto", dtype="auto"):
     source, options, fingerprint = _locate(str(name))
     try:
         with _quiet_transformers():
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
             network = AutoModelForCausalLM.from_pretrained(
                 source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
@@ -160,6 +162,9 @@ def _fingerprint(paths):
 @contextmanager
 def _quiet_transformers():
     """Neither progress bars nor advice from transformers, and its settings as they were after."""
+    with warnings.catch_warnings():  # importing it in a notebook without widgets makes tqdm complain
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import transformers.modeling_utils  # noqa: F401
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -225,9 +230,10 @@ def _convert(gguf, folder):
     """Write the weights of a GGUF file, with config and tokenizer, as float32 safetensors."""
     import torch
     from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with _quiet_transformers():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         network = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     folder.mkdir()

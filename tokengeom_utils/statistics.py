@@ -8,6 +8,8 @@ Everything here takes arrays whose *last* axis runs over prompts; leading axes a
 -1.0
 """
 
+import warnings
+
 import numpy as np
 
 from .errors import InputError
@@ -65,7 +67,9 @@ def bootstrap_interval(statistic, *samples, n_bootstrap=2000, level=0.95, seed=0
     picks = np.random.default_rng(seed).integers(0, n, (n_bootstrap, n))
     draws = np.stack([statistic(*(s[..., pick] for s in samples)) for pick in picks])
     tail = 50 * (1 - level)
-    return tuple(np.nanpercentile(draws, [tail, 100 - tail], axis=0))
+    with warnings.catch_warnings():  # a statistic that is undefined for every resample has no interval
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return tuple(np.nanpercentile(draws, [tail, 100 - tail], axis=0))
 
 
 def mean_interval(values, level=0.95):
