@@ -46,6 +46,8 @@ def test_packages_are_read_but_never_imported():
     "call, words",
     [
         ({"source": "no-such-set"}, "unknown prompt set 'no-such-set'"),
+        ({"n": 0}, "n = 0 prompts"),
+        ({"n": -1}, "n = -1 prompts"),
         ({"n": 126}, "126 prompts asked for, but 'pocket' has 125"),
         ({"n": 3, "n_tokens": 1300}, "pocket prompt speech-00 has 1275 tokens"),
     ],
@@ -106,11 +108,46 @@ def test_texts_in_parquet(tmp_path):
     assert [p.text for p in tg.load_prompts(tmp_path / "some.parquet", n=2)] == ["a", "b"]
 
 
-@pytest.mark.parametrize("content", ['{"words": "a"}\n', "\n"])
+@pytest.mark.parametrize("content", ['{"words": "a"}\n', "\n", '{"text": null}\n', "3\n"])
 def test_rows_without_a_text(tmp_path, content):
     (tmp_path / "bad.jsonl").write_text(content)
     with pytest.raises(tg.InputError, match="must have a 'text' field"):
         tg.load_prompts(tmp_path / "bad.jsonl")
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("bad.jsonl", b'{"text": "a"}\n\n{oops\n', r"bad\.jsonl, line 3, is not JSON"),
+        ("latin.txt", "na\u00efve".encode("latin-1"), r"latin\.txt is not UTF-8"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(tg.InputError, match=words):
+        tg.load_prompts(tmp_path / name)
+
+
+def test_parquet_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
+    import pandas
+
+    def no_engine(path):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pandas, "read_parquet", no_engine)
+    (tmp_path / "some.parquet").touch()
+    with pytest.raises(tg.InputError, match="pip install pyarrow"):
+        tg.load_prompts(tmp_path / "some.parquet")
+
+
+def test_pocket_prompts_are_filtered_before_the_first_n_are_taken():
+    def refuse_speeches(text):
+        return [] if text in speeches else range(2000)
+
+    prompts = tg.load_prompts("pocket")
+    speeches = {p.text for p in prompts if p.domain == "speech"}
+    expected = [p.id for p in prompts if p.domain != "speech"][:5]
+    assert [p.id for p in tg.load_prompts("pocket", n=5, tokenizers=[refuse_speeches])] == expected
 
 
 def test_an_empty_folder(tmp_path):

@@ -4,13 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+import skdim
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokengeom_utils import InputError, gride, gride_scales, levina_bickel, nearest_neighbors, two_nn
-
-skdim = pytest.importorskip("skdim", reason="scikit-dimension 0.5 is in the extra 'test'")
 
 
 def gaussian(*shape, seed=0):
@@ -84,6 +83,7 @@ def test_gride_agrees_with_scikit_dimension(cloud):
     np.testing.assert_allclose(ours.standard_error, theirs.error_scales_, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning:skdim")
 @each_cloud
 @pytest.mark.parametrize(
     "method, fraction, options",
@@ -161,6 +161,18 @@ def test_ratios_drawn_from_the_law_give_back_its_dimension(d, n2):
     z = ((result.dimension - d) / result.standard_error).numpy()
     assert abs(z.mean()) < 4 / 50**0.5
     assert 0.6 < z.std() < 1.4  # chi squared with 49 degrees of freedom, 4 sigma
+
+
+@pytest.mark.parametrize("factor, n_points", [(0.999, 300), (1.001, 299)])
+@pytest.mark.parametrize("n2", [2, 8])
+def test_the_cut_for_outliers_is_where_dadapy_puts_it(n2, factor, n_points):
+    distances = from_the_law(4, n2, (300,))
+    ratios = distances[:, -1]
+    q50, q95 = np.percentile(ratios, [50, 95])  # moving the largest ratio further out moves neither
+    cut = q50 + 20 * (q95 - q50)
+    assert ratios.max() < 0.9 * cut
+    distances[ratios.argmax(), n2 // 2 :] = factor * cut
+    assert gride(distances, n2).n_points == n_points
 
 
 def test_scale_two_is_unbiased_however_few_the_tokens():

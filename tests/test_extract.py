@@ -21,6 +21,8 @@ CONFIGS = {
     "Gemma": lambda: hf.GemmaConfig(**GROUPED, head_dim=8),
     "Gemma2": lambda: hf.Gemma2Config(**GROUPED, head_dim=8, final_logit_softcapping=2.0),
     "Phi": lambda: hf.PhiConfig(**GROUPED),
+    "Cohere": lambda: hf.CohereConfig(**GROUPED, logit_scale=0.25),
+    "Granite": lambda: hf.GraniteConfig(**GROUPED, logits_scaling=8.0),
 }
 
 

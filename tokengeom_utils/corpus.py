@@ -61,8 +61,10 @@ def load_prompts(source="pocket", n=None, n_tokens=1024, tokenizers=()):
     InputError
         For an unknown source, a missing package, a text whose hash does not match, or too few prompts.
     """
+    if n is not None and n < 1:
+        raise InputError(f"n = {n} prompts asked for: at least one is needed")
     if source == "pocket":
-        prompts = _pocket(n, n_tokens)
+        prompts = _pocket(None if tokenizers else n, n_tokens)
     elif source == "pile-10k":
         prompts = _pile()
     elif Path(source).exists():
@@ -157,25 +159,42 @@ def _pile():
     return [Prompt(f"pile-{i:05d}", row["meta"]["pile_set_name"], row["text"].strip()) for i, row in enumerate(rows)]
 
 
+def _json(line, path, number):
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {number}, is not JSON: {error.msg}") from None
+
+
+def _read(path):
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+
+
 def _from_path(path):
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".md"))
         if not files:
             raise InputError(f"no .txt or .md files in {path}")
         return [
-            Prompt(str(p.relative_to(path).with_suffix("")), p.parent.name, p.read_text(encoding="utf-8").strip())
+            Prompt(str(p.relative_to(path).with_suffix("")), p.parent.name, _read(p))
             for p in files
         ]
     if path.suffix == ".jsonl":
         with open(path, encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file if line.strip()]
+            rows = [_json(line, path, number) for number, line in enumerate(file, 1) if line.strip()]
     elif path.suffix == ".parquet":
         import pandas
 
-        rows = pandas.read_parquet(path).to_dict("records")
+        try:
+            rows = pandas.read_parquet(path).to_dict("records")
+        except ImportError:
+            raise InputError(f"reading {path} needs the package pyarrow: pip install pyarrow") from None
     else:
-        return [Prompt(path.stem, path.suffix.lstrip(".") or "text", path.read_text(encoding="utf-8").strip())]
-    if not rows or any("text" not in row for row in rows):
+        return [Prompt(path.stem, path.suffix.lstrip(".") or "text", _read(path))]
+    if not rows or not all(isinstance(row, dict) and isinstance(row.get("text"), str) for row in rows):
         raise InputError(f"{path} must have a 'text' field in every row")
     return [
         Prompt(str(row.get("id", f"{path.stem}-{i:05d}")), str(row.get("domain", path.stem)), row["text"].strip())

@@ -63,10 +63,13 @@ def token_clouds(model, token_ids):
 def _loss(network, last_hidden, ids):
     """Next-token cross-entropy, a chunk of positions at a time."""
     head = network.get_output_embeddings()
-    softcap = getattr(network.config.get_text_config(), "final_logit_softcapping", None)
+    config = network.config.get_text_config()
+    softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    # Cohere multiplies its logits, Granite divides them.
+    scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
     losses = []
     for states, targets in zip(last_hidden[:-1].split(CHUNK), ids[1:].split(CHUNK)):
-        logits = head(states).float()
+        logits = head(states).float() * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
         losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
