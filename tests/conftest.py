@@ -1,9 +1,12 @@
 """The real model, a real survey and a real book on two prompts, made once for all the tests."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see tokengeom_utils.cli.main
 
 PROJECT = Path(__file__).parents[1]
 TINY = PROJECT / "tests" / "tiny.yml"

@@ -19,9 +19,9 @@ from .errors import BuildError, InputError
 from .profiles import load_profile
 from .surveys import check_request, run_profile
 
-# Nothing of these may reach a page through a library's warnings or bars.
+# No library's bars or advice on a page; threads that sleep while they wait (see cli.main).
 KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
-                      "PYTHONWARNINGS": "default"}
+                      "PYTHONWARNINGS": "default", "OMP_WAIT_POLICY": "PASSIVE"}
 STATIC = ("_config.yml", "_toc.yml", "book")
 
 

@@ -1,5 +1,6 @@
 """The command line: tokengeom book, survey, measure, fetch-model."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -111,6 +112,9 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 def main():
     """Entry point: bad input is one line and exit code 2, a failed build exit code 1."""
+    # Threads that spin while they wait for each other slow a busy machine down about eightfold; those
+    # that sleep cost a few percent on an idle one. Must be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except InputError as error:

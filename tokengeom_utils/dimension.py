@@ -50,7 +50,9 @@ def gride(distances, scale=2):
     .. math:: \frac{N-1}{d} + (n_2 - n_1 - 1) \sum_i \frac{\ln\mu_i}{1 - \mu_i^{-d}}
               - (n_2 - 1) \sum_i \ln\mu_i = 0 .
 
-    The factor is :math:`N - 1` and not :math:`N`: at scale 2 this makes the estimate unbiased.
+    The factor is :math:`N - 1` and not :math:`N`: at scale 2 this makes the estimate unbiased. The
+    standard error takes the tokens as independent. Neighborhoods that share points are not, so the
+    true spread is larger, the more so the larger the scale.
 
     Parameters
     ----------

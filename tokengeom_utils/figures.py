@@ -49,10 +49,14 @@ def domain_colors(domains):
 
 
 def mean_band(ax, x, values, color, label=None, **style):
-    """Mean over prompts (last axis) against ``x`` with its 95 % confidence band."""
+    """Mean over prompts (last axis) against ``x`` with its 95 % confidence band.
+
+    With fewer than four prompts the band would fill the panel and say nothing; it is left out.
+    """
     mean, low, high = mean_interval(values)
     ax.plot(x, mean, color=color, label=label, **style)
-    ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+    if np.shape(values)[-1] >= 4:
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
 def paper_curves(ax, observable, shuffle=0, scale=2, models=tuple(PAPER_MODELS), **style):

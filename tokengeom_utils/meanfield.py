@@ -25,6 +25,8 @@ Geshkovski, Letrouit, Polyanskiy, Rigollet, *A mathematical perspective on Trans
 of the AMS 62, 427-479 (2025), arXiv:2312.10794; called GLPR below.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
@@ -188,19 +190,20 @@ def simulate(tokens, beta, times, kind="SA", causal=False, dt=0.1, method="rk4")
         return velocity(y, beta, kind, causal)
 
     path = []
-    for gap in np.diff(times, prepend=0):
-        steps = int(np.ceil(gap / dt - 1e-9))
-        h = gap / max(steps, 1)
-        for _ in range(steps):
-            k1 = slope(x)
-            if method == "euler":
-                x = to_sphere(x + h * k1)
-                continue
-            k2 = slope(x + h / 2 * k1)
-            k3 = slope(x + h / 2 * k2)
-            k4 = slope(x + h * k3)
-            x = to_sphere(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
-        path.append(x)
+    with _one_thread(when=x.numel() * x.shape[-2] < 2**24):
+        for gap in np.diff(times, prepend=0):
+            steps = int(np.ceil(gap / dt - 1e-9))
+            h = gap / max(steps, 1)
+            for _ in range(steps):
+                k1 = slope(x)
+                if method == "euler":
+                    x = to_sphere(x + h * k1)
+                    continue
+                k2 = slope(x + h / 2 * k1)
+                k3 = slope(x + h / 2 * k2)
+                k4 = slope(x + h * k3)
+                x = to_sphere(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
+            path.append(x)
     return torch.stack(path, -3)
 
 
@@ -416,6 +419,18 @@ def _log_gap_speed(gamma, n, beta, kind):
     if kind == "SA":
         return 2 * spread / (np.exp(beta * (1 - gamma)) + n - 1)
     return 2 * spread * np.exp(beta * gamma) / n
+
+
+@contextmanager
+def _one_thread(when):
+    """Keep small products on one thread: on a busy machine, threads that wait for each other cost far more than they save."""
+    threads = torch.get_num_threads()
+    if when:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _per_pair(beta):
