@@ -51,6 +51,28 @@ def test_hidden_states_and_loss_are_those_of_transformers(family, n_tokens):
     torch.testing.assert_close(clouds.loss, surprise, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("family, norm", [("Llama", "norm"), ("GPT-2", "ln_f"), ("GPT-NeoX", "final_layer_norm"),
+                                          ("Phi", "final_layernorm"), ("OPT", "decoder.final_layer_norm")])  # fmt: skip
+def test_the_cloud_before_the_final_norm(family, norm):
+    model = tiny(family)
+    clouds = tg.token_clouds(model, torch.arange(20))
+    assert not torch.allclose(clouds.before_norm, clouds.hidden[-1])
+    with torch.inference_mode():
+        normed = model.network.base_model.get_submodule(norm)(clouds.before_norm)
+    torch.testing.assert_close(normed, clouds.hidden[-1])
+
+
+def test_no_hook_is_left_behind():
+    def hooks():
+        return sum(len(module._forward_hooks) for module in model.network.modules())
+
+    model = tiny("Llama")
+    tg.token_clouds(model, torch.arange(20))  # transformers installs hooks of its own at the first call
+    before = hooks()
+    tg.token_clouds(model, torch.arange(20))
+    assert hooks() == before
+
+
 def test_soft_capping_is_not_forgotten():
     model = tiny("Gemma2")
     ids = torch.arange(40)

@@ -114,8 +114,8 @@ def run_chapters(project, out, parameters):
         return
     with track("chapters", len(stale)) as advance:
         for number, (source, target, given, key, why) in enumerate(stale):
-            say(f"  {source.stem} ({why})")
             advance(number)
+            say(f"  {source.stem} ({why})")
             execute_chapter(source, target, given, key, out)
         advance(len(stale))
 

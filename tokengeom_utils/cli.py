@@ -76,7 +76,8 @@ def measure(
     prompt = load_prompts(text)[0]
     with console.status(f"measuring {n_tokens} tokens of {text.name} ..."):
         found = measure_prompt(load_model(model), prompt, shuffle, n_tokens, seed, scale_max, k_max)
-    table = Table(title=f"{text.name}: loss {found.loss.item():.3f} nats, {found.distinct_tokens.item()} distinct tokens")
+    distinct = found.distinct_tokens.item()
+    table = Table(title=f"{text.name}: loss {found.loss.item():.3f} nats, {distinct} distinct tokens")
     for heading in ("layer", "dimension, scale 2", "overlap, k = 2", "cosine similarity", "angle"):
         table.add_column(heading, justify="right")
     for layer in found.layer.values:
@@ -115,6 +116,8 @@ def main():
     # Threads that spin while they wait for each other slow a busy machine down about eightfold; those
     # that sleep cost a few percent on an idle one. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not sys.stderr.isatty():  # the bars of libraries belong on a terminal, not in a log
+        os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         app()
     except InputError as error:

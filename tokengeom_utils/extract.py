@@ -20,6 +20,7 @@ class TokenClouds(NamedTuple):
 
     hidden: torch.Tensor  #: (layer, token, feature); layer 0 the embeddings, the last after the final norm
     loss: torch.Tensor  #: (token - 1,) float32, nats: the loss of predicting token i + 1 from those up to i
+    before_norm: torch.Tensor  #: (token, feature): what the last block hands to the final norm
 
 
 @torch.inference_mode()
@@ -39,7 +40,8 @@ def token_clouds(model, token_ids):
     -------
     TokenClouds
         ``.hidden`` (layer, token, feature) in the model's dtype and on its device; ``.loss``
-        (token - 1,) float32 in nats, whose mean is the model's own loss.
+        (token - 1,) float32 in nats, whose mean is the model's own loss; ``.before_norm``
+        (token, feature), the last cloud as it is before the final norm.
 
     Raises
     ------
@@ -52,12 +54,20 @@ def token_clouds(model, token_ids):
     if ids.shape[1] < 2 or (limit and ids.shape[1] > limit):
         raise InputError(f"a prompt of {ids.shape[1]} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
     backbone = model.network.base_model
-    output = backbone(input_ids=ids, output_hidden_states=True, use_cache=False)
+    blocks = next(m for m in backbone.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == model.n_layers)
+    last = {}
+    hook = blocks[-1].register_forward_hook(lambda block, inputs, out: last.update(out=out))
+    try:
+        output = backbone(input_ids=ids, output_hidden_states=True, use_cache=False)
+    finally:
+        hook.remove()
+    before_norm = last["out"] if torch.is_tensor(last["out"]) else last["out"][0]  # some blocks return more
     widths = sorted({states.shape[-1] for states in output.hidden_states})
     if len(widths) > 1:  # OPT-350m projects its embeddings and its output
         raise InputError(f"{model.name} has layers of different widths, {widths}: its clouds cannot be stacked")
     hidden = torch.cat(output.hidden_states)
-    return TokenClouds(hidden, _loss(model.network, output.last_hidden_state[0], ids[0]))
+    loss = _loss(model.network, output.last_hidden_state[0], ids[0])
+    return TokenClouds(hidden, loss, before_norm.reshape(hidden.shape[1:]))
 
 
 def _loss(network, last_hidden, ids):

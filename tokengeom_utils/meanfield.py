@@ -423,7 +423,7 @@ def _log_gap_speed(gamma, n, beta, kind):
 
 @contextmanager
 def _one_thread(when):
-    """Keep small products on one thread: on a busy machine, threads that wait for each other cost far more than they save."""
+    """Keep small products on one thread: waiting for each other costs threads more than it saves."""
     threads = torch.get_num_threads()
     if when:
         torch.set_num_threads(1)

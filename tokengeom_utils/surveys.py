@@ -304,7 +304,7 @@ def run_profile(parameters, out):
         return survey(
             model, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled, model_name=parameters["model"],
             **{name: parameters[name] for name in ("n_tokens", "seed", "scale_max", "k_max", "profile")},
-            progress=lambda done, left, seconds: advance(total - left + done, f"({seconds:.1f} s each)" if done else ""),
+            progress=lambda done, left, each: advance(total - left + done, f"({each:.1f} s each)" if done else ""),
         )
 
 
