@@ -412,6 +412,7 @@ def test_a_crystal_full_of_ties_stays_finite():
         (lambda r: two_nn(r[:, :1]), r"2 neighbors.*\(10, 1\)"),
         (lambda r: two_nn(r[:2]), r"3 tokens.*\(2, 9\)"),
         (lambda r: two_nn(r, "base"), "'base'.*'mle' or 'linear'"),
+        (lambda r: two_nn(r, "linear", fraction=1.0), "fraction = 1.0"),
         (lambda r: levina_bickel(r, 10), "k = 10.*holds 9"),
         (lambda r: levina_bickel(r, 1), "k = 1"),
     ],

@@ -86,6 +86,11 @@ def test_unknown_models(name):
     assert "\n" not in str(error.value)
 
 
+def test_an_unknown_dtype():
+    with pytest.raises(tg.InputError, match="unknown dtype 'float99'"):
+        tg.load_model(dtype="float99")
+
+
 def test_a_hub_model_that_cannot_be_reached(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(tg.InputError, match="could not be loaded") as error:

@@ -219,6 +219,8 @@ def two_nn(distances, method="mle", fraction=0.9):
         raise InputError(f"TwoNN needs 3 tokens and 2 neighbors each, the table is {tuple(r.shape)}")
     if method not in ("mle", "linear"):
         raise InputError(f"method = {method!r}: choose 'mle' or 'linear'")
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction = {fraction}: the fit needs a part of the ratios, between 0 and 1")
     usable = r[..., 0] > ZERO * r[..., 0].nanmedian(-1, keepdim=True).values
     log_mu = torch.where(usable, (r[..., 1] / r[..., 0]).log(), torch.nan).sort(-1).values
     count = usable.sum(-1)

@@ -107,6 +107,8 @@ def load_model(name=BUNDLED, device="auto", dtype="auto"):
     if dtype == "auto":
         dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     elif isinstance(dtype, str):
+        if dtype not in ("float64", "float32", "bfloat16", "float16"):
+            raise InputError(f"unknown dtype {dtype!r}: use auto, float64, float32, bfloat16 or float16")
         dtype = getattr(torch, dtype)
     source, options, fingerprint = _locate(str(name))
     try:
