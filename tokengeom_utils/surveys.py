@@ -227,7 +227,9 @@ def _completed(out, request):
             found = made.get(name)
             if isinstance(wanted, list) and len(str(wanted)) > 80:
                 found, wanted = "another list", "the one asked for"
-            raise InputError(f"{out} holds another survey: its {name} is {found}, not {wanted}; choose another --out")
+            raise InputError(
+                f"{out} holds another survey: its {name} is {found}, not {wanted}; delete it or choose another --out"
+            )
     return group["complete"][:].astype(bool)
 
 
