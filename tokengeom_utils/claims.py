@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .results import PAPER_LAYERS, open_paper, relative_depth, shuffled_prompts
-from .statistics import correlation_p_value, partial_correlation, pearson, spearman
+from .statistics import bootstrap_draws, correlation_p_value, partial_correlation, pearson, spearman
 
 #: Significance level of one part of a claim; intervals have the level 1 - LEVEL.
 LEVEL = 0.05
@@ -167,13 +167,6 @@ def _untested(name, why):
     return Part(name, np.nan, np.nan, "untested", f"untested: {why}")
 
 
-def _resample(statistic, *samples, n_bootstrap, seed):
-    """Bootstrap draws of a statistic of prompts (last axis) that are resampled together."""
-    n = samples[0].shape[-1]
-    picks = np.random.default_rng(seed).integers(0, n, (n_bootstrap, n))
-    return np.array([statistic(*(s[..., pick] for s in samples)) for pick in picks])
-
-
 def _p(value):
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
@@ -269,7 +262,7 @@ class _Survey:
         return int(np.argmin(np.abs(self.depth - depth)))
 
     def draws(self, statistic, *samples):
-        return _resample(statistic, *samples, n_bootstrap=self.n_bootstrap, seed=self.seed)
+        return bootstrap_draws(statistic, *samples, n_bootstrap=self.n_bootstrap, seed=self.seed)
 
     def paired(self, name, differences):
         return _paired(name, np.asarray(differences, float), self.seed)

@@ -46,6 +46,27 @@ def correlation_p_value(r, n, n_controls=0):
     return 2 * student.sf(statistic, free)
 
 
+def bootstrap_draws(statistic, *samples, n_bootstrap=2000, seed=0):
+    """A statistic of prompts drawn again with replacement, ``n_bootstrap`` times.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes the resampled arrays and reduces their last axis.
+    *samples : array_like, shape (..., prompt)
+        Resampled together: one draw takes the same prompts from each.
+    n_bootstrap, seed : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_bootstrap, ...)
+    """
+    samples = [np.asarray(s, float) for s in samples]
+    n = samples[0].shape[-1]
+    picks = np.random.default_rng(seed).integers(0, n, (n_bootstrap, n))
+    return np.stack([statistic(*(s[..., pick] for s in samples)) for pick in picks])
+
+
 def bootstrap_interval(statistic, *samples, n_bootstrap=2000, level=0.95, seed=0):
     """Percentile bootstrap interval of a statistic of prompts that are resampled together.
 
@@ -62,10 +83,7 @@ def bootstrap_interval(statistic, *samples, n_bootstrap=2000, level=0.95, seed=0
     low, high : numpy.ndarray
         Of the shape that ``statistic`` returns.
     """
-    samples = [np.asarray(s, float) for s in samples]
-    n = samples[0].shape[-1]
-    picks = np.random.default_rng(seed).integers(0, n, (n_bootstrap, n))
-    draws = np.stack([statistic(*(s[..., pick] for s in samples)) for pick in picks])
+    draws = bootstrap_draws(statistic, *samples, n_bootstrap=n_bootstrap, seed=seed)
     tail = 50 * (1 - level)
     with warnings.catch_warnings():  # a statistic that is undefined for every resample has no interval
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
