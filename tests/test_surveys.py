@@ -5,7 +5,7 @@ import pytest
 import tokengeom_utils as tg
 import xarray as xr
 from tokengeom_utils.results import VARIABLES
-from tokengeom_utils.surveys import observables
+from tokengeom_utils import observables
 
 SMALL = {"n_tokens": 64, "scale_max": 16, "k_max": 8}
 

@@ -28,6 +28,7 @@ _HOME = {
     "neighborhood_overlap": "overlap",
     "mean_cosine_similarity": "cosine",
     "cosine_similarity": "cosine",
+    "observables": "geometry",
     "measure": "surveys",
     "survey": "surveys",
     "open_results": "results",

@@ -12,7 +12,10 @@ from typing import NamedTuple
 import torch
 
 from .errors import InputError
-from .neighbors import as_clouds
+from .neighbors import as_clouds, visit_pairs
+
+
+AT_ORIGIN = "a token at the origin has no direction: its cosine similarity is undefined"
 
 
 class CosineSimilarity(NamedTuple):
@@ -27,14 +30,12 @@ def _directions(cloud):
     cloud = as_clouds(cloud).double()
     norm = cloud.norm(dim=-1, keepdim=True)
     if (norm == 0).any():
-        raise InputError("a token at the origin has no direction: its cosine similarity is undefined")
+        raise InputError(AT_ORIGIN)
     return cloud / norm
 
 
-def _means(u):
-    """Mean over all pairs, and over the distinct ones."""
-    n = u.shape[-2]
-    total = u.sum(-2).square().sum(-1)
+def _means(total, n):
+    """Mean over all pairs, and over the distinct ones, from |sum of the directions|^2."""
     return total / n**2, (total - n) / max(n * (n - 1), 1)
 
 
@@ -60,7 +61,8 @@ def mean_cosine_similarity(cloud, include_self=True):
     InputError
         If a token lies at the origin.
     """
-    everything, distinct = _means(_directions(cloud))
+    u = _directions(cloud)
+    everything, distinct = _means(u.sum(-2).square().sum(-1), u.shape[-2])
     return everything if include_self else distinct
 
 
@@ -92,7 +94,49 @@ def cosine_similarity(cloud):
     """
     u = _directions(cloud)
     n, d = u.shape[-2:]
-    mean, distinct = _means(u)
+    mean, distinct = _means(u.sum(-2).square().sum(-1), n)
     gram = u.mT @ u if d < n else u @ u.mT
     mean_square = torch.linalg.vector_norm(gram, dim=(-1, -2)).square() / n**2
     return CosineSimilarity(mean, (mean_square - mean**2).clamp(min=0).sqrt(), distinct)
+
+
+def cosine_and_neighbors(cloud, k):
+    r"""What :func:`cosine_similarity` and :func:`nearest_neighbors` give, from one pass over the pairs.
+
+    The cosine of a pair follows from its distance,
+    :math:`\cos_{ij} = (|x_i|^2 + |x_j|^2 - r_{ij}^2) / 2 |x_i| |x_j|`.
+
+    Parameters
+    ----------
+    cloud : torch.Tensor, shape (..., token, feature)
+        Finite, as :func:`tokengeom_utils.neighbors.as_clouds` returns it.
+    k : int
+
+    Returns
+    -------
+    CosineSimilarity
+    Neighbors
+
+    Raises
+    ------
+    InputError
+        If a token lies at the origin, or ``k`` is out of range.
+    """
+    n, d = cloud.shape[-2:]
+    flat = cloud.reshape(-1, n, d).double()
+    norm2 = torch.linalg.vecdot(flat, flat)
+    if (norm2 == 0).any():
+        raise InputError(AT_ORIGIN)
+    inverse = norm2.rsqrt()
+    total = (inverse[:, None] @ flat)[:, 0].square().sum(-1)  # |sum of the directions|^2
+    square = torch.zeros_like(total)
+
+    def visit(clouds, rows, d2):
+        twice = torch.sub(norm2[clouds, None], d2).add_(norm2[clouds, rows, None]).mul_(inverse[clouds, None])
+        in_rows = torch.linalg.vecdot(twice, twice)
+        square[clouds] += torch.linalg.vecdot(in_rows, inverse[clouds, rows].square()) / 4
+
+    table = visit_pairs(cloud, k, visit)
+    mean, distinct = _means(total, n)
+    std = (square / n**2 - mean**2).clamp(min=0).sqrt()
+    return CosineSimilarity(*(part.reshape(cloud.shape[:-2]) for part in (mean, std, distinct))), table

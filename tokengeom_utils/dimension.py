@@ -115,7 +115,29 @@ def _gride_at(distances, scales):
         if scale > k:
             raise InputError(f"scale {scale} needs {scale} neighbors, the table holds {k}")
     n2 = torch.tensor(scales, device=r.device)
-    log_mu = _log_ratios(r, n2)  # (..., scale, token), NaN where left out
+    return _fit(r[..., 0], r[..., n2 // 2 - 1], r[..., n2 - 1], n2)
+
+
+def gride_from_radii(radii):
+    """GRIDE at range scalings 2, 4, 8, ... from the few distances it takes: see :func:`gride_scales`.
+
+    Parameters
+    ----------
+    radii : torch.Tensor, shape (..., token, 1 + scale), float64
+        Distances to the neighbors of rank 1, 2, 4, 8, ...
+
+    Returns
+    -------
+    DimensionScales
+    """
+    n2 = 2 ** torch.arange(1, radii.shape[-1], device=radii.device)
+    return _fit(radii[..., 0], radii[..., :-1], radii[..., 1:], n2)
+
+
+def _fit(first, near, far, n2):
+    """The estimates from the distances to the neighbors of rank 1, n2 / 2 and n2."""
+    n, scales = first.shape[-1], n2.cpu()
+    log_mu = _log_ratios(first, near, far)  # (..., scale, token), NaN where left out
     used = ~log_mu.isnan()
     count = used.sum(-1)
     n1, n2 = (n2 // 2).double()[:, None], n2.double()[:, None]
@@ -137,7 +159,7 @@ def _gride_at(distances, scales):
     _, slope = _score_terms(d, log_mu, used)
     error = (points / d**2 + weight * slope).rsqrt()
 
-    return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), torch.tensor(scales))
+    return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), scales)
 
 
 def _enough(estimate, n):
@@ -149,7 +171,7 @@ def _enough(estimate, n):
         f"intrinsic dimension is NaN where fewer than {MIN_POINTS} distinct tokens are left "
         f"(as few as {int(estimate.n_points.min())} of {n}): the cloud is degenerate",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     dimension, error, count = estimate
     return Dimension(torch.where(enough, dimension, torch.nan), torch.where(enough, error, torch.nan), count)
@@ -163,16 +185,14 @@ def _score_terms(d, log_mu, used):
     return term.sum(-1, keepdim=True), slope.sum(-1, keepdim=True)
 
 
-def _log_ratios(r, n2):
-    """log(r_n2 / r_n1) as (..., scale, token), with NaN for tokens that do not enter.
+def _log_ratios(first, near, far):
+    """log(far / near) as (..., scale, token), with NaN for tokens that do not enter.
 
     Left out are rows of NaN, tokens with a duplicate, and, as in DADApy, ratios above
     q50 + 20 (q95 - q50), which usually removes nothing. Ties count as a ratio just above one.
     """
-    first = r[..., 0]
     typical = first.nanmedian(-1, keepdim=True).values
     usable = (first > ZERO * typical)[..., None]
-    near, far = r[..., n2 // 2 - 1], r[..., n2 - 1]
     mu = torch.where(usable, far / near, torch.nan).mT
     mu = torch.where(mu == 1, 1 + 10 * torch.finfo(torch.float64).eps, mu)
     q50, q95 = _quantiles(mu, (0.5, 0.95))

@@ -5,6 +5,7 @@
     torch.Size([31, 1024, 576])
 """
 
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -24,11 +25,61 @@ class TokenClouds(NamedTuple):
 
 
 @torch.inference_mode()
-def token_clouds(model, token_ids):
-    """Run a prompt through the model and keep every layer's token cloud.
+def stream_clouds(model, token_ids, see):
+    """Run prompts through the model and hand out each layer's token cloud as soon as it exists.
 
     The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the
-    first the embeddings, the last taken *after* the final norm. The logits are never held whole.
+    first the embeddings, the last taken *after* the final norm. None is kept, and the logits are never
+    held whole, so memory is that of the forward pass alone.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids : array_like of int, shape (token,) or (prompt, token)
+        At least two tokens.
+    see : callable
+        Called as ``see(cloud)`` for every layer in order; ``cloud`` is (token, feature), or
+        (prompt, token, feature) for several prompts, in the model's dtype and on its device.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., token - 1), float32
+        Loss of predicting token i + 1 from those up to i, in nats; its mean is the model's own loss.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two tokens, or more than the model has positions for.
+    """
+    ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
+    n_tokens = ids.shape[-1]
+    limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    if n_tokens < 2 or (limit and n_tokens > limit):
+        raise InputError(f"a prompt of {n_tokens} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
+
+    def hand_out(states):
+        see(states if ids.ndim > 1 else states[0])
+
+    def before_block(block, args, kwargs):
+        hand_out(args[0] if args else kwargs["hidden_states"])
+
+    backbone = model.network.base_model
+    with ExitStack() as hooks:
+        for block in _blocks(model):
+            hooks.callback(block.register_forward_pre_hook(before_block, with_kwargs=True).remove)
+        last = backbone(input_ids=ids.reshape(-1, n_tokens), use_cache=False).last_hidden_state
+    hand_out(last)
+    return _loss(model.network, last, ids.reshape(-1, n_tokens)).reshape(*ids.shape[:-1], -1)
+
+
+def _blocks(model):
+    """The transformer blocks, whatever the architecture calls them."""
+    modules = model.network.base_model.modules()
+    return next(m for m in modules if isinstance(m, torch.nn.ModuleList) and len(m) == model.n_layers)
+
+
+def token_clouds(model, token_ids):
+    """Run a prompt through the model and keep every layer's token cloud: see :func:`stream_clouds`.
 
     Parameters
     ----------
@@ -49,25 +100,18 @@ def token_clouds(model, token_ids):
         If there are fewer than two tokens, or more than the model has positions for, or if its
         layers differ in width.
     """
-    ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device).reshape(1, -1)
-    limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
-    if ids.shape[1] < 2 or (limit and ids.shape[1] > limit):
-        raise InputError(f"a prompt of {ids.shape[1]} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
-    backbone = model.network.base_model
-    blocks = next(m for m in backbone.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == model.n_layers)
-    last = {}
-    hook = blocks[-1].register_forward_hook(lambda block, inputs, out: last.update(out=out))
+    layers, last_block = [], []
+    hook = _blocks(model)[-1].register_forward_hook(lambda block, args, out: last_block.append(out))
     try:
-        output = backbone(input_ids=ids, output_hidden_states=True, use_cache=False)
+        loss = stream_clouds(model, token_ids, layers.append)
     finally:
         hook.remove()
-    before_norm = last["out"] if torch.is_tensor(last["out"]) else last["out"][0]  # some blocks return more
-    widths = sorted({states.shape[-1] for states in output.hidden_states})
+    widths = sorted({cloud.shape[-1] for cloud in layers})
     if len(widths) > 1:  # OPT-350m projects its embeddings and its output
         raise InputError(f"{model.name} has layers of different widths, {widths}: its clouds cannot be stacked")
-    hidden = torch.cat(output.hidden_states)
-    loss = _loss(model.network, output.last_hidden_state[0], ids[0])
-    return TokenClouds(hidden, loss, before_norm.reshape(hidden.shape[1:]))
+    out = last_block[0]
+    before_norm = (out if torch.is_tensor(out) else out[0]).reshape(layers[-1].shape)  # some blocks return more
+    return TokenClouds(torch.stack(layers), loss, before_norm)
 
 
 def _loss(network, last_hidden, ids):
@@ -77,8 +121,9 @@ def _loss(network, last_hidden, ids):
     softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
     # Cohere multiplies its logits, Granite divides them.
     scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+    states, targets = last_hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
     losses = []
-    for states, targets in zip(last_hidden[:-1].split(CHUNK), ids[1:].split(CHUNK)):
+    for states, targets in zip(states.split(CHUNK), targets.split(CHUNK)):
         logits = head(states).float() * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)

@@ -13,6 +13,7 @@ tensor([[1., 3.],
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +23,13 @@ from .errors import InputError
 
 # Pairs closer than this fraction of their squared norms lose digits to cancellation in
 # |x|^2 + |y|^2 - 2 x.y, so their distance is computed from the difference instead.
-CANCELLATION = 1e-6
+CANCELLATION = 1e-4
 # Two tokens this close, relative to the root-mean-square radius of the cloud, are the same point.
 DUPLICATE = 1e-8
-# Entries of a block of the squared-distance matrix: 64 MiB of float64.
+# Squared distances worked on at once: 64 MiB of float64, eight clouds of N = 1024.
 BLOCK = 2**23
+# Up to this many entries (2 GiB, N = 16384) the Gram matrix is held whole and only half of it computed.
+WHOLE = 2**28
 
 
 class Neighbors(NamedTuple):
@@ -37,7 +40,7 @@ class Neighbors(NamedTuple):
     is_duplicate: torch.Tensor  #: (..., token) bool: an earlier token sits at the same point
 
 
-def as_clouds(cloud):
+def as_clouds(cloud, leading="layer"):
     """``cloud`` as a finite tensor ``(..., token, feature)``, or an InputError saying why not."""
     cloud = torch.as_tensor(np.asarray(cloud) if not torch.is_tensor(cloud) else cloud)
     if cloud.ndim < 2 or 0 in cloud.shape:
@@ -48,7 +51,7 @@ def as_clouds(cloud):
         bad = (~torch.isfinite(cloud)).any(-1).nonzero()
         if len(bad):  # (a finite cloud whose sum overflows is still a cloud)
             *batch, token = bad[0].tolist()
-            where = f"layer {batch[-1]}, token {token}" if batch else f"token {token}"
+            where = f"{leading} {batch[-1]}, token {token}" if batch else f"token {token}"
             raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
     return cloud
 
@@ -82,125 +85,202 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
         If the cloud is not finite (names layer and token) or ``k`` is out of range.
     """
     cloud = as_clouds(cloud)
-    *batch, n, _ = cloud.shape
+    table = visit_pairs(cloud, k)
+    return without_duplicates(cloud, table) if drop_duplicates else table
+
+
+def visit_pairs(cloud, k, visit=None):
+    """The neighbor table, in a pass over all pairs that others may watch.
+
+    All pairs of a cloud are the costly part of every observable, so they are formed once.
+
+    Parameters
+    ----------
+    cloud : torch.Tensor, shape (..., token, feature)
+        Finite, as :func:`as_clouds` returns it.
+    k : int
+    visit : callable, optional
+        Called as ``visit(clouds, rows, d2)`` for each block: ``d2`` (cloud, row, token) float64 are the
+        squared distances of the tokens ``rows`` to all, in the clouds ``clouds`` of the flattened
+        batch; both are slices. It must leave ``d2`` as it is.
+
+    Returns
+    -------
+    Neighbors
+    """
+    cloud = cloud.detach()
+    *batch, n, d = cloud.shape
     if not 1 <= k <= n - 1:
         raise InputError(f"k = {k} neighbors asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
-    tables = [_table(c, k) for c in cloud.reshape(-1, *cloud.shape[-2:])]
-    if drop_duplicates:
-        tables = [
-            _table_of_unique(c, k, t.is_duplicate) if t.is_duplicate.any() else t
-            for c, t in zip(cloud.reshape(-1, *cloud.shape[-2:]), tables)
-        ]
-    return Neighbors(*(torch.stack(part).reshape(*batch, *part[0].shape) for part in zip(*tables)))
+    flat = cloud.reshape(-1, n, d)
+    # A GPU takes as many clouds at once as fill a block, a CPU one at a time.
+    at_once = 1 if flat.device.type == "cpu" else max(1, BLOCK // n**2)
+    parts = [
+        _table(flat[clouds], k, visit and partial(visit, clouds)) for clouds in _blocks(len(flat), at_once)
+    ]
+    table = (torch.cat(part) if len(parts) > 1 else part[0] for part in zip(*parts))
+    return Neighbors(*(part.reshape(*batch, *part.shape[1:]) for part in table))
 
 
-def _table(cloud, k):
-    """Neighbor table of one cloud (token, feature)."""
-    x = cloud.double()
-    x = x - x.mean(0)
-    n = len(x)
-    norm = (x * x).sum(-1)
-    radius2 = norm.mean()
-    duplicate = torch.zeros(n, dtype=torch.bool, device=x.device)
-    rows_per_block = max(1, BLOCK // n)
-    distances, indices = [], []
-    for start in range(0, n, rows_per_block):
-        rows = slice(start, min(start + rows_per_block, n))
-        scale = norm[rows, None] + norm
-        d2 = torch.addmm(scale, x[rows], x.T, alpha=-2)
-        near = torch.nonzero(d2 <= CANCELLATION * scale)
-        for pairs in near.split(max(1, BLOCK // x.shape[1])):  # differences are (pair, feature)
-            i, j = pairs[:, 0], pairs[:, 1]
-            d2[i, j] = ((x[rows][i] - x[j]) ** 2).sum(-1)
-        d2.clamp_(min=0)
-        i = near[:, 0] + start
-        same = (near[:, 1] < i) & (d2[near[:, 0], near[:, 1]] <= DUPLICATE**2 * radius2)
-        duplicate[i[same]] = True
-        d2[:, rows].fill_diagonal_(torch.inf)
-        d2, index = _smallest(d2, k)
-        distances.append(d2.sqrt_())
-        indices.append(index)
-    return Neighbors(torch.cat(distances), torch.cat(indices), duplicate)
+def _table(cloud, k, visit):
+    """Neighbor tables of a few clouds (cloud, token, feature) at once."""
+    x = cloud.to(torch.float64, copy=True)
+    x -= x.mean(-2, keepdim=True)
+    clouds, n, _ = x.shape
+    norm = torch.linalg.vecdot(x, x)
+    distances = torch.empty(clouds, n, k, dtype=torch.float64, device=x.device)
+    indices = torch.empty(clouds, n, k, dtype=torch.int64, device=x.device)
+    duplicate = torch.zeros(clouds, n, dtype=torch.bool, device=x.device)
+    gram = _gram(x) if n * n <= WHOLE else None
+    for rows in _blocks(n, BLOCK // (clouds * n)):
+        d2 = x[:, rows] @ x.mT if gram is None else gram[:, rows]
+        torch.sub(norm[:, None], d2, alpha=2, out=d2).add_(norm[:, rows, None])
+        itself = d2.diagonal(rows.start, -2, -1)
+        itself.fill_(torch.inf)
+        _mend(d2, cloud, norm, rows, duplicate)
+        if visit:
+            itself.zero_()
+            visit(rows, d2)
+            itself.fill_(torch.inf)
+        _smallest(d2, distances[:, rows], indices[:, rows])
+    return distances, indices, duplicate
 
 
-def _smallest(d2, k):
-    """The k smallest entries of each row, ascending, and their columns.
+def _blocks(n, size):
+    size = max(1, size)
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _gram(x):
+    """x x^T: the upper half is computed, strip by strip, and mirrored."""
+    clouds, n, _ = x.shape
+    gram = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
+    for rows in _blocks(n, max(256, n // 8)):
+        torch.matmul(x[:, rows], x[:, rows.start :].mT, out=gram[:, rows, rows.start :])
+        gram[:, rows.stop :, rows] = gram[:, rows, rows.stop :].mT
+    return gram
+
+
+def _mend(d2, cloud, norm, rows, duplicate):
+    """Replace in ``d2`` what cancellation has spoiled, and mark the rows that have an earlier duplicate.
+
+    Spoiled are pairs with d2 <= CANCELLATION (norm_i + norm_j). The two norms are then within a few
+    percent of each other, so the smallest entry of a row tells whether the row holds such a pair.
+    """
+    suspect = (d2.amin(-1) <= 4 * CANCELLATION * norm[:, rows]).nonzero()
+    if not len(suspect):
+        return
+    c, i = suspect.T
+    spoiled, j = (d2[c, i] <= CANCELLATION * (norm[c, rows.start + i, None] + norm[c])).nonzero().T
+    c, i = c[spoiled], i[spoiled]
+    coincide = DUPLICATE**2 * norm.mean(-1)
+    at_once = max(1, BLOCK // (8 * cloud.shape[-1]))
+    for part in torch.arange(len(j), device=j.device).split(at_once):
+        cp, ip, jp = c[part], i[part], j[part]
+        apart = cloud[cp, rows.start + ip].double() - cloud[cp, jp].double()
+        d2[cp, ip, jp] = exact = torch.linalg.vecdot(apart, apart)
+        same = (jp < rows.start + ip) & (exact <= coincide[cp])
+        duplicate[cp[same], rows.start + ip[same]] = True
+
+
+def _smallest(d2, distances, indices):
+    """Fill in the square roots of the k smallest entries of each row, ascending, and their columns.
 
     A non-negative float64 orders like its own bit pattern, so the column number can ride in the
     lowest bits of the mantissa (ceil(log2 N) of them: 2e-13 relative at N = 1024) and one
     selection of plain integers, which is several times faster than an argpartition, yields both.
+    Overwrites ``d2``.
     """
-    n_columns = d2.shape[1]
-    bits = max(1, (n_columns - 1).bit_length())
-    packed = d2.view(torch.int64)
-    packed = packed.bitwise_and_(~((1 << bits) - 1)).bitwise_or_(
-        torch.arange(n_columns, device=d2.device)
-    )
-    if packed.is_cuda:
+    n, k = d2.shape[-1], distances.shape[-1]
+    column = (1 << max(1, (n - 1).bit_length())) - 1  # the bits that hold it
+    packed = d2.view(torch.int64).bitwise_and_(~column).bitwise_or_(torch.arange(n, device=d2.device))
+    if packed.device.type != "cpu":
         packed = packed.topk(k, largest=False, sorted=True).values
-    else:
-        packed = torch.from_numpy(_partition(packed.numpy(), k))
-    index = packed & ((1 << bits) - 1)
-    return (packed & ~((1 << bits) - 1)).view(torch.float64), index
+        torch.bitwise_and(packed, column, out=indices)
+        torch.sqrt((packed & ~column).view(torch.float64), out=distances)
+        return
 
+    def select(packed, distances, indices):
+        packed.partition(k - 1, axis=1)
+        packed = np.sort(packed[:, :k], axis=1)
+        np.bitwise_and(packed, column, out=indices)
+        np.sqrt((packed & ~column).view(np.float64), out=distances)
 
-def _partition(a, k):
-    """Sorted k smallest per row; numpy lets go of the interpreter lock, so rows go to threads."""
-
-    def select(rows):
-        rows.partition(k - 1, axis=1)
-        return np.sort(rows[:, :k], axis=1)
-
-    workers = min(torch.get_num_threads(), len(a))
+    # numpy lets go of the interpreter lock, so each thread takes a part of the rows.
+    workers = min(torch.get_num_threads(), d2.shape[-2])
+    parts = (np.array_split(array[0].numpy(), workers) for array in (packed, distances, indices))
     with ThreadPoolExecutor(workers) as pool:
-        return np.concatenate(list(pool.map(select, np.array_split(a, workers))))
+        list(pool.map(select, *parts))
 
 
-def _table_of_unique(cloud, k, is_duplicate):
-    """Neighbor table with duplicates left out: NaN and -1 where nothing is."""
-    n = len(cloud)
-    distances = torch.full((n, k), torch.nan, dtype=torch.float64, device=cloud.device)
-    indices = torch.full((n, k), -1, dtype=torch.int64, device=cloud.device)
-    kept = torch.nonzero(~is_duplicate)[:, 0]
-    k_kept = min(k, len(kept) - 1)
-    if k_kept >= 1:
-        table = _table(cloud[kept], k_kept)
-        distances[kept, :k_kept] = table.distances
-        indices[kept, :k_kept] = kept[table.indices]
-    return Neighbors(distances, indices, is_duplicate)
-
-
-def neighbor_angles(cloud, indices):
-    """Angle at each token between the directions to its first and its second neighbor.
+def without_duplicates(cloud, table):
+    """``table`` with every coinciding token but the first left out, as if it were not in the cloud.
 
     Parameters
     ----------
     cloud : array_like, shape (..., token, feature)
-    indices : array_like of int, shape (..., token, k >= 2)
-        From :func:`nearest_neighbors` on the same cloud; -1 gives NaN.
+    table : Neighbors
+        Of this cloud, from :func:`nearest_neighbors`.
+
+    Returns
+    -------
+    Neighbors
+        The rows of the tokens left out, and columns that no longer exist, are NaN and -1.
+    """
+    cloud = as_clouds(cloud)
+    *batch, n, k = table.distances.shape
+    flat, is_duplicate = cloud.reshape(-1, *cloud.shape[-2:]), table.is_duplicate.reshape(-1, n)
+    affected = is_duplicate.any(-1).nonzero()[:, 0].tolist()
+    if not affected:
+        return table
+    distances, indices = table.distances.reshape(-1, n, k).clone(), table.indices.reshape(-1, n, k).clone()
+    for i in affected:
+        distances[i], indices[i] = torch.nan, -1
+        kept = (~is_duplicate[i]).nonzero()[:, 0]
+        k_kept = min(k, len(kept) - 1)
+        if k_kept >= 1:
+            unique = nearest_neighbors(flat[i, kept], k_kept)
+            distances[i, kept, :k_kept] = unique.distances
+            indices[i, kept, :k_kept] = kept[unique.indices]
+    return Neighbors(distances.reshape(*batch, n, k), indices.reshape(*batch, n, k), table.is_duplicate)
+
+
+def neighbor_angles(cloud, table):
+    r"""Angle at each token between the directions to its first and its second neighbor.
+
+    By the law of cosines, from the distances :math:`r_1, r_2` to the two and the distance between them.
+
+    Parameters
+    ----------
+    cloud : array_like, shape (..., token, feature)
+    table : Neighbors
+        Of the same cloud, from :func:`nearest_neighbors` with ``k >= 2``.
 
     Returns
     -------
     torch.Tensor, shape (..., token), float64, degrees in [0, 180]
-        NaN where a neighbor coincides with the token.
+        NaN where a neighbor coincides with the token or is missing.
 
     Examples
     --------
     >>> import torch, tokengeom_utils as tg
     >>> corner = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
-    >>> tg.neighbor_angles(corner, tg.nearest_neighbors(corner, 2).indices)[0].round()
+    >>> tg.neighbor_angles(corner, tg.nearest_neighbors(corner, 2))[0].round()
     tensor(90., dtype=torch.float64)
     """
-    cloud, indices = as_clouds(cloud), torch.as_tensor(indices)
-    if indices.shape[-1] < 2:
+    cloud = cloud if torch.is_tensor(cloud) else as_clouds(cloud)
+    if table.indices.shape[-1] < 2:
         raise InputError("the angle needs two neighbors per token: call nearest_neighbors with k >= 2")
-    flat = cloud.reshape(-1, *cloud.shape[-2:])
-    angles = []
-    for x, pair in zip(flat, indices[..., :2].reshape(len(flat), -1, 2)):
-        first, second = pair.unbind(-1)
-        x = x.double()
-        u, v = x[first.clamp(min=0)] - x, x[second.clamp(min=0)] - x
-        cosine = (u * v).sum(-1) / (u.norm(dim=-1) * v.norm(dim=-1))
-        angle = torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
-        angles.append(torch.where(second >= 0, angle, torch.nan))
-    return torch.stack(angles).reshape(indices.shape[:-1])
+    first, second = table.indices[..., :2].clamp(min=0).unbind(-1)
+    apart = _rows(cloud, first).double() - _rows(cloud, second).double()
+    between = torch.linalg.vecdot(apart, apart)
+    r1, r2 = table.distances[..., :2].unbind(-1)
+    cosine = (r1.square() + r2.square() - between) / (2 * r1 * r2)
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
+
+
+def _rows(cloud, index):
+    """The tokens ``index`` (..., token) of clouds (..., token, feature)."""
+    n, d = cloud.shape[-2:]
+    start = torch.arange(index[..., 0].numel(), device=index.device).reshape(*index.shape[:-1], 1) * n
+    return cloud.reshape(-1, d).index_select(0, (index + start).flatten()).reshape(cloud.shape)

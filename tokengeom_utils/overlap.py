@@ -11,6 +11,8 @@ import torch
 
 from .errors import InputError
 
+BLOCK = 2**24  # equalities tested at once, a byte each
+
 
 def neighborhood_overlap(indices_a, indices_b, k_max=None):
     r"""Neighborhood overlap :math:`\chi_1, \dots, \chi_{k_\max}` of two neighbor tables.
@@ -49,13 +51,12 @@ def neighborhood_overlap(indices_a, indices_b, k_max=None):
             f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors"
         )
     n = a.shape[-2]
-    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a = a[..., :k_max].expand(*batch, n, k_max).reshape(-1, n, k_max).int()
-    b = b[..., :k_max].expand(*batch, n, k_max).reshape(-1, n, k_max).int()
+    a, b = torch.broadcast_tensors(a[..., :k_max].int(), b[..., :k_max].int())
     b = torch.where(b < 0, -2, b)  # an empty place, -1 in both tables, is no common neighbor
-    shared = torch.zeros(len(a), k_max, dtype=torch.int64, device=a.device)
-    for rank in range(k_max):  # neighbor of rank `rank` in one list, at or above it in the other
-        shared[:, rank] += (a[..., rank, None] == b[..., : rank + 1]).sum((-1, -2))
-        shared[:, rank] += (b[..., rank, None] == a[..., :rank]).sum((-1, -2))
-    k = torch.arange(1, k_max + 1, device=a.device)
-    return (shared.cumsum(-1) / (n * k).double()).reshape(*batch, k_max)
+    # common[r, s]: tokens whose neighbor of rank r in one table has rank s in the other
+    common = torch.zeros(*a.shape[:-2], k_max, k_max, dtype=torch.int64, device=a.device)
+    tokens = max(1, BLOCK // max(1, common.numel()))
+    for a_part, b_part in zip(a.split(tokens, -2), b.split(tokens, -2)):
+        common += (a_part[..., :, None] == b_part[..., None, :]).sum(-3, dtype=torch.int32)
+    shared = common.cumsum(-1).cumsum(-2).diagonal(dim1=-2, dim2=-1)
+    return shared / (n * torch.arange(1, k_max + 1, device=a.device)).double()

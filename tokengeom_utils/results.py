@@ -6,7 +6,7 @@ from pathlib import Path
 from .errors import InputError
 from .paths import data_path
 
-SCHEMA = 1
+SCHEMA = 2
 _PER_LAYER = ("layer",)
 #: name: (dimensions of one measurement, attributes); a store adds (prompt, shuffle) in front
 VARIABLES = {
@@ -16,6 +16,8 @@ VARIABLES = {
         ("layer", "scale"), {"long_name": "standard error of the intrinsic dimension", "units": "1"}),
     "duplicate_tokens": (
         _PER_LAYER, {"long_name": "tokens that coincide with an earlier one", "units": "1"}),
+    "tied_tokens": (
+        _PER_LAYER, {"long_name": "tokens with equally distant neighbors among the first k_max + 1", "units": "1"}),
     "neighborhood_overlap": (
         ("layer", "k"), {"long_name": "neighborhood overlap of layer and layer + 1", "units": "1"}),
     "cosine_similarity": (
@@ -30,6 +32,17 @@ VARIABLES = {
     "distinct_tokens": ((), {"long_name": "distinct tokens in the prompt", "units": "1"}),
 }
 DIMENSIONS = ("prompt", "shuffle", "layer", "scale", "k")
+#: defaults: the largest range scaling, and the most neighbors of the overlap
+SCALE_MAX, K_MAX = 256, 31
+
+
+def check_scales(n_points, scale_max, k_max):
+    """Raise ``InputError`` if clouds of ``n_points`` tokens are too small for what is asked of them."""
+    for name, value, least in (("scale", scale_max, 2), ("k_max", k_max, 1)):
+        if value < least:
+            raise InputError(f"{name} {value} is too small: the smallest is {least}")
+        if value > n_points - 1:
+            raise InputError(f"{name} {value} exceeds N - 1 = {n_points - 1}: use more tokens or a lower one")
 
 
 def open_results(path="standard"):

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import time
-import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -18,11 +17,8 @@ import numpy as np
 
 from . import __version__
 from .errors import InputError
-from .results import SCHEMA, VARIABLES
+from .results import K_MAX, SCALE_MAX, SCHEMA, VARIABLES, check_scales
 from .shuffle import DEGREES, check_divisible, prompt_seed, shuffle_blocks
-
-K_MAX = 31
-SCALE_MAX = 256
 
 
 def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
@@ -56,74 +52,55 @@ def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MA
         If the prompt is too short, a scale exceeds N - 1, or the shuffle does not divide.
     """
     from .corpus import Prompt
-    from .extract import token_clouds
 
     if isinstance(prompt, str):
         prompt = Prompt("text", "text", prompt)
     check_request(n_tokens - skip, (shuffle,), scale_max, k_max, n_tokens)
-    ids = model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
-    ids = shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle))
-    clouds = token_clouds(model, ids)
-    return observables(clouds.hidden[:, skip:], scale_max, k_max).assign(
-        loss=((), clouds.loss.double().mean().item(), VARIABLES["loss"][1]),
-        distinct_tokens=((), len(np.unique(ids)), VARIABLES["distinct_tokens"][1]),
+    ids = _token_ids(model, prompt, shuffle, n_tokens, seed)
+    return measure_tokens(model, ids, scale_max, k_max, skip)
+
+
+def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
+    """Every observable of one prompt, or of several at once, given as token ids.
+
+    The layers are measured while the model runs and never kept.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids : array_like of int, shape (token,) or (prompt, token)
+        Several prompts at once are for a GPU; a CPU gains nothing by it.
+    scale_max, k_max, skip : int
+        As in :func:`measure`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from :func:`measure`; for several prompts with ``prompt`` as the first dimension.
+    """
+    from .extract import stream_clouds
+    from .geometry import Observer
+
+    observer = Observer(scale_max, k_max)
+    loss = stream_clouds(model, token_ids, lambda cloud: observer.see(cloud[..., skip:, :]))
+    loss = loss.double().mean(-1).cpu().numpy()
+    distinct = np.apply_along_axis(lambda ids: len(np.unique(ids)), -1, np.asarray(token_ids))
+    batch = ("prompt",) * loss.ndim
+    return observer.dataset().assign(
+        loss=(batch, loss, VARIABLES["loss"][1]), distinct_tokens=(batch, distinct, VARIABLES["distinct_tokens"][1])
     )
+
+
+def _token_ids(model, prompt, shuffle, n_tokens, seed):
+    ids = model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
+    return shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle))
 
 
 def check_request(n_points, shuffles, scale_max, k_max, n_tokens=None):
     """Raise ``InputError`` if clouds of ``n_points`` cannot be measured as asked."""
     for degree in shuffles:
         check_divisible(n_tokens or n_points, degree)
-    for name, value in (("scale", scale_max), ("k_max", k_max)):
-        if value > n_points - 1:
-            raise InputError(f"{name} {value} exceeds N - 1 = {n_points - 1}: use more tokens or a lower one")
-
-
-def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
-    """Every geometric observable of a stack of clouds (layer, token, feature), as a Dataset.
-
-    Intrinsic dimension leaves duplicate tokens out and counts them; overlap and cosine similarity
-    keep them, as the paper does.
-    """
-    import torch
-    import xarray as xr
-
-    from .cosine import cosine_similarity
-    from .dimension import gride_scales
-    from .neighbors import nearest_neighbors, neighbor_angles
-    from .overlap import neighborhood_overlap
-
-    table = nearest_neighbors(clouds, max(scale_max, k_max))
-    distances = table.distances
-    duplicated = torch.nonzero(table.is_duplicate.any(-1))[:, 0]
-    if len(duplicated):
-        distances = distances.clone()
-        distances[duplicated] = nearest_neighbors(
-            clouds[duplicated], max(scale_max, k_max), drop_duplicates=True
-        ).distances
-    with warnings.catch_warnings():  # NaN at layer 0 of a repetitive prompt; duplicate_tokens says why
-        warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
-        dimension = gride_scales(distances, scale_max)
-    cosine = cosine_similarity(clouds)
-    overlap = neighborhood_overlap(table.indices[:-1], table.indices[1:], k_max)
-    values = {
-        "intrinsic_dimension": dimension.dimension,
-        "intrinsic_dimension_error": dimension.standard_error,
-        "duplicate_tokens": table.is_duplicate.sum(-1),
-        "neighborhood_overlap": torch.cat([overlap, torch.full_like(overlap[:1], torch.nan)]),
-        "cosine_similarity": cosine.mean,
-        "cosine_similarity_std": cosine.std,
-        "cosine_similarity_distinct": cosine.mean_distinct,
-        "neighbor_angle": neighbor_angles(clouds, table.indices).nanmean(-1),
-    }
-    return xr.Dataset(
-        {name: (VARIABLES[name][0], value.cpu().numpy(), VARIABLES[name][1]) for name, value in values.items()},
-        coords={
-            "layer": np.arange(len(clouds)),
-            "scale": ("scale", dimension.scales.numpy(), {"long_name": "range scaling n2 = 2 n1"}),
-            "k": np.arange(1, k_max + 1),
-        },
-    )
+    check_scales(n_points, scale_max, k_max)
 
 
 def survey(

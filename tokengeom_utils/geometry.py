@@ -1,0 +1,145 @@
+"""Every observable of every layer's token cloud, in one pass over the pairs of each.
+
+>>> import torch, tokengeom_utils as tg
+>>> clouds = torch.randn(3, 200, 10, generator=torch.Generator().manual_seed(0))
+>>> measured = tg.observables(clouds, scale_max=16, k_max=5)
+>>> measured.intrinsic_dimension.sizes
+Frozen({'layer': 3, 'scale': 4})
+"""
+
+import warnings
+
+import numpy as np
+import torch
+
+from .cosine import cosine_and_neighbors
+from .dimension import gride_from_radii
+from .errors import InputError
+from .neighbors import as_clouds, neighbor_angles, without_duplicates
+from .overlap import neighborhood_overlap
+from .results import K_MAX, SCALE_MAX, VARIABLES, check_scales
+
+
+class Observer:
+    """Measures the layers of a model one after the other, as the forward pass hands them out.
+
+    Between two layers it keeps the first ``k_max`` neighbors of the last one, and of every layer the few
+    distances that GRIDE takes.
+
+    Parameters
+    ----------
+    scale_max : int
+        Largest range scaling of the intrinsic dimension.
+    k_max : int
+        Largest number of neighbors of the overlap.
+
+    Examples
+    --------
+    >>> import torch
+    >>> observer = Observer(scale_max=4, k_max=3)
+    >>> for layer in torch.randn(2, 30, 5, generator=torch.Generator().manual_seed(0)):
+    ...     observer.see(layer)
+    >>> observer.dataset().neighborhood_overlap.shape
+    (2, 3)
+    """
+
+    def __init__(self, scale_max=SCALE_MAX, k_max=K_MAX):
+        self.scale_max, self.k_max = scale_max, k_max
+        self._ranks = 2 ** torch.arange(int(scale_max).bit_length())  # 1, 2, 4, ..., scale_max
+        self._layers, self._radii, self._last = [], [], None
+
+    def see(self, cloud):
+        """Measure the next layer.
+
+        Parameters
+        ----------
+        cloud : array_like, shape (token, feature), or (prompt, token, feature) for several prompts at once
+
+        Raises
+        ------
+        InputError
+            If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1.
+        """
+        try:
+            cloud = as_clouds(cloud, leading="prompt")
+        except InputError as error:
+            raise InputError(f"layer {len(self._layers)}: {error}") from None
+        check_scales(cloud.shape[-2], self.scale_max, self.k_max)
+        cosine, table = cosine_and_neighbors(cloud, max(self.scale_max, self.k_max, 2))
+        self._radii.append(without_duplicates(cloud, table).distances[..., self._ranks - 1])
+        near = table.distances[..., : self.k_max + 1]
+        self._layers.append(
+            {
+                "duplicate_tokens": table.is_duplicate.sum(-1),
+                "tied_tokens": (near[..., 1:] == near[..., :-1]).any(-1).sum(-1),
+                "cosine_similarity": cosine.mean,
+                "cosine_similarity_std": cosine.std,
+                "cosine_similarity_distinct": cosine.mean_distinct,
+                "neighbor_angle": neighbor_angles(cloud, table).nanmean(-1),
+            }
+        )
+        indices = table.indices[..., : self.k_max].int()
+        if self._last is not None:
+            self._layers[-2]["neighborhood_overlap"] = neighborhood_overlap(self._last, indices)
+        self._last = indices
+
+    def dataset(self):
+        """What was seen, as a Dataset with dimensions layer, scale and k; prompt first if there are several."""
+        import xarray as xr
+
+        batch = self._last.shape[:-2]
+        nothing = torch.full((*batch, self.k_max), torch.nan)
+        self._layers[-1]["neighborhood_overlap"] = nothing  # the last layer has no next one
+        values = {
+            name: torch.stack([layer[name].cpu() for layer in self._layers], len(batch)).numpy()
+            for name in self._layers[0] | self._layers[-1]
+        }
+        with warnings.catch_warnings():  # layer 0 of a repetitive prompt; duplicate_tokens says why
+            warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
+            dimension = gride_from_radii(torch.stack(self._radii, len(batch)))
+        values["intrinsic_dimension"] = dimension.dimension.cpu().numpy()
+        values["intrinsic_dimension_error"] = dimension.standard_error.cpu().numpy()
+        prompt = ("prompt",) * len(batch)
+        return xr.Dataset(
+            {name: (prompt + VARIABLES[name][0], values[name], VARIABLES[name][1]) for name in VARIABLES if name in values},
+            coords={
+                "layer": np.arange(len(self._layers)),
+                "scale": ("scale", dimension.scales.numpy(), {"long_name": "range scaling n2 = 2 n1"}),
+                "k": np.arange(1, self.k_max + 1),
+            },
+        )
+
+
+def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
+    """Every geometric observable of a stack of token clouds.
+
+    Intrinsic dimension leaves duplicate tokens out and counts them; overlap and cosine similarity
+    keep them, as the paper does.
+
+    Parameters
+    ----------
+    clouds : array_like, shape (layer, token, feature), or an iterable of (token, feature)
+        An iterable is read one layer at a time. On any device; several prompts at once if the layers have
+        shape (prompt, token, feature).
+    scale_max : int
+        Largest range scaling.
+    k_max : int
+        Largest number of neighbors of the overlap.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of :data:`tokengeom_utils.results.VARIABLES` that belong to layers, in float64.
+
+    Raises
+    ------
+    InputError
+        If a cloud is not finite (names layer and token), a token lies at the origin, or ``scale_max`` or
+        ``k_max`` exceeds N - 1.
+    """
+    observer = Observer(scale_max, k_max)
+    for cloud in clouds:
+        observer.see(cloud)
+    if observer._last is None:
+        raise InputError("no layer to measure")
+    return observer.dataset()
