@@ -1,12 +1,12 @@
 """The real model, a real survey and a real book on two prompts, made once for all the tests."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from tokengeom_utils import processor
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see tokengeom_utils.cli.main
+processor.apply()  # before anything imports numpy and torch
 
 PROJECT = Path(__file__).parents[1]
 TINY = PROJECT / "tests" / "tiny.yml"

@@ -14,14 +14,15 @@ import sys
 import time
 from pathlib import Path
 
+from . import processor
 from .console import say, track
 from .errors import BuildError, InputError
 from .profiles import load_profile
 from .surveys import check_request, run_profile
 
-# No library's bars or advice on a page; threads that sleep while they wait (see cli.main).
+# No library's bars or advice on a page.
 KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
-                      "PYTHONWARNINGS": "default", "OMP_WAIT_POLICY": "PASSIVE"}
+                      "PYTHONWARNINGS": "default", **processor.settings()}
 STATIC = ("_config.yml", "_toc.yml", "book")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import __version__
+from . import __version__, processor
 from .errors import BuildError, InputError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -113,9 +113,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 def main():
     """Entry point: bad input is one line and exit code 2, a failed build exit code 1."""
-    # Threads that spin while they wait for each other slow a busy machine down about eightfold; those
-    # that sleep cost a few percent on an idle one. Must be set before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    processor.apply()
     if not sys.stderr.isatty():  # the bars of libraries belong on a terminal, not in a log
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:

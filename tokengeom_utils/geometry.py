@@ -46,7 +46,7 @@ class Observer:
     def __init__(self, scale_max=SCALE_MAX, k_max=K_MAX):
         self.scale_max, self.k_max = scale_max, k_max
         self._ranks = 2 ** torch.arange(int(scale_max).bit_length())  # 1, 2, 4, ..., scale_max
-        self._layers, self._radii, self._last = [], [], None
+        self._seen, self._radii, self._overlap, self._last = {}, [], [], None
 
     def see(self, cloud):
         """Measure the next layer.
@@ -63,48 +63,57 @@ class Observer:
         try:
             cloud = as_clouds(cloud, leading="prompt")
         except InputError as error:
-            raise InputError(f"layer {len(self._layers)}: {error}") from None
+            raise InputError(f"layer {len(self._radii)}: {error}") from None
         check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-        cosine, table = cosine_and_neighbors(cloud, max(self.scale_max, self.k_max, 2))
-        self._radii.append(without_duplicates(cloud, table).distances[..., self._ranks - 1])
+        cosine, table = cosine_and_neighbors(cloud, min(max(self.scale_max, self.k_max + 1), cloud.shape[-2] - 1))
         near = table.distances[..., : self.k_max + 1]
-        self._layers.append(
-            {
-                "duplicate_tokens": table.is_duplicate.sum(-1),
-                "tied_tokens": (near[..., 1:] == near[..., :-1]).any(-1).sum(-1),
-                "cosine_similarity": cosine.mean,
-                "cosine_similarity_std": cosine.std,
-                "cosine_similarity_distinct": cosine.mean_distinct,
-                "neighbor_angle": neighbor_angles(cloud, table).nanmean(-1),
-            }
-        )
+        for name, value in {
+            "duplicate_tokens": table.is_duplicate.sum(-1),
+            "tied_tokens": (near[..., 1:] == near[..., :-1]).any(-1).sum(-1),
+            "cosine_similarity": cosine.mean,
+            "cosine_similarity_std": cosine.std,
+            "cosine_similarity_distinct": cosine.mean_distinct,
+            "neighbor_angle": neighbor_angles(cloud, table).nanmean(-1),
+        }.items():
+            self._seen.setdefault(name, []).append(value)
+        self._radii.append(without_duplicates(cloud, table).distances[..., self._ranks - 1])
         indices = table.indices[..., : self.k_max].int()
         if self._last is not None:
-            self._layers[-2]["neighborhood_overlap"] = neighborhood_overlap(self._last, indices)
+            self._overlap.append(neighborhood_overlap(self._last, indices))
         self._last = indices
 
-    def dataset(self):
-        """What was seen, as a Dataset with dimensions layer, scale and k; prompt first if there are several."""
-        import xarray as xr
-
-        batch = self._last.shape[:-2]
-        nothing = torch.full((*batch, self.k_max), torch.nan)
-        self._layers[-1]["neighborhood_overlap"] = nothing  # the last layer has no next one
-        values = {
-            name: torch.stack([layer[name].cpu() for layer in self._layers], len(batch)).numpy()
-            for name in self._layers[0] | self._layers[-1]
-        }
+    def values(self):
+        """What was seen, as a dict of tensors (layer, ...), or (prompt, layer, ...) for several prompts."""
+        if self._last is None:
+            raise InputError("no layer to measure")
+        layer = self._last.ndim - 2  # the axis
+        nothing = torch.full((*self._last.shape[:-2], self.k_max), torch.nan, dtype=torch.float64)
+        overlap = [*self._overlap, nothing.to(self._last.device)]  # the last layer has no next one
         with warnings.catch_warnings():  # layer 0 of a repetitive prompt; duplicate_tokens says why
             warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
-            dimension = gride_from_radii(torch.stack(self._radii, len(batch)))
-        values["intrinsic_dimension"] = dimension.dimension.cpu().numpy()
-        values["intrinsic_dimension_error"] = dimension.standard_error.cpu().numpy()
-        prompt = ("prompt",) * len(batch)
+            dimension = gride_from_radii(torch.stack(self._radii, layer))
+        return {
+            "intrinsic_dimension": dimension.dimension,
+            "intrinsic_dimension_error": dimension.standard_error,
+            "neighborhood_overlap": torch.stack(overlap, layer),
+            **{name: torch.stack(values, layer) for name, values in self._seen.items()},
+        }
+
+    def dataset(self):
+        """The same as a Dataset with dimensions layer, scale and k; prompt first if there are several."""
+        import xarray as xr
+
+        values = self.values()
+        prompt = ("prompt",) * (self._last.ndim - 2)
         return xr.Dataset(
-            {name: (prompt + VARIABLES[name][0], values[name], VARIABLES[name][1]) for name in VARIABLES if name in values},
+            {
+                name: (prompt + dims, values[name].cpu().numpy(), attributes)
+                for name, (dims, attributes) in VARIABLES.items()
+                if name in values
+            },
             coords={
-                "layer": np.arange(len(self._layers)),
-                "scale": ("scale", dimension.scales.numpy(), {"long_name": "range scaling n2 = 2 n1"}),
+                "layer": np.arange(len(self._radii)),
+                "scale": ("scale", 2 * self._ranks[:-1].numpy(), {"long_name": "range scaling n2 = 2 n1"}),
                 "k": np.arange(1, self.k_max + 1),
             },
         )
@@ -140,6 +149,4 @@ def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
     observer = Observer(scale_max, k_max)
     for cloud in clouds:
         observer.see(cloud)
-    if observer._last is None:
-        raise InputError("no layer to measure")
     return observer.dataset()
