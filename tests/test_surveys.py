@@ -5,7 +5,6 @@ import pytest
 import tokengeom_utils as tg
 import xarray as xr
 from tokengeom_utils.results import VARIABLES
-from tokengeom_utils import observables
 
 SMALL = {"n_tokens": 64, "scale_max": 16, "k_max": 8}
 
@@ -45,7 +44,7 @@ def test_measure_is_the_sum_of_its_parts(model, prompts):
 
 def test_skip_leaves_the_first_token_out(model, prompts):
     clouds = tg.token_clouds(model, model.tokenize(prompts[0].text, 64))
-    expected = observables(clouds.hidden[:, 1:], 16, 8)
+    expected = tg.observables(clouds.hidden[:, 1:], 16, 8)
     found = tg.measure(model, prompts[0], skip=1, **SMALL)
     xr.testing.assert_allclose(found[list(expected)], expected)
 
@@ -59,6 +58,14 @@ def test_survey_holds_what_was_measured(whole, model, prompts):
     np.testing.assert_array_equal(results.intrinsic_dimension.sel(prompt=prompts[1].id, shuffle=1),
                                   one.intrinsic_dimension)
     assert results.attrs["model_fingerprint"] == model.fingerprint
+
+
+def test_several_prompts_at_once_give_the_same_survey(whole, model, prompts, tmp_path):
+    steps = []
+    results = tg.survey(model, prompts, (0, 1, 2), tmp_path / "survey.zarr", n_shuffled=2, profile="test", batch=2,
+                        progress=lambda *step: steps.append(step[0]), **SMALL)
+    assert steps == [0, 2, 4, 6, 7]
+    xr.testing.assert_allclose(results, whole[1], rtol=1e-4)  # the forward pass itself is float32
 
 
 @pytest.mark.parametrize("stop_after", [1, 4])

@@ -155,9 +155,11 @@ def _gram(x):
     """x x^T: the upper half is computed, strip by strip, and mirrored."""
     clouds, n, _ = x.shape
     gram = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
+    # A batch of one matrix takes a slower path than the matrix alone.
+    x, half = (x[0], gram[0]) if clouds == 1 else (x, gram)
     for rows in _blocks(n, max(256, n // 8)):
-        torch.matmul(x[:, rows], x[:, rows.start :].mT, out=gram[:, rows, rows.start :])
-        gram[:, rows.stop :, rows] = gram[:, rows, rows.stop :].mT
+        torch.matmul(x[..., rows, :], x[..., rows.start :, :].mT, out=half[..., rows, rows.start :])
+        half[..., rows.stop :, rows] = half[..., rows, rows.stop :].mT
     return gram
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -82,7 +83,18 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     from .geometry import Observer
 
     observer = Observer(scale_max, k_max)
-    loss = stream_clouds(model, token_ids, lambda cloud: observer.see(cloud[..., skip:, :]))
+    with ThreadPoolExecutor(1) as aside:
+        # A layer is measured while the model computes the next, which fills the cores' idle moments.
+        measuring = None
+
+        def see(cloud):
+            nonlocal measuring
+            if measuring:
+                measuring.result()
+            measuring = aside.submit(observer.see, cloud[..., skip:, :])
+
+        loss = stream_clouds(model, token_ids, see)
+        measuring.result()
     loss = loss.double().mean(-1).cpu().numpy()
     distinct = np.apply_along_axis(lambda ids: len(np.unique(ids)), -1, np.asarray(token_ids))
     batch = ("prompt",) * loss.ndim
@@ -105,7 +117,7 @@ def check_request(n_points, shuffles, scale_max, k_max, n_tokens=None):
 
 def survey(
     model, prompts, shuffles=(0,), out=None, *, n_shuffled=None, n_tokens=1024, seed=42,
-    scale_max=SCALE_MAX, k_max=K_MAX, profile="", model_name=None, progress=None,
+    scale_max=SCALE_MAX, k_max=K_MAX, batch=None, profile="", model_name=None, progress=None,
 ):
     """Measure many prompts at many shuffle degrees into one Zarr store; resumes what it finds there.
 
@@ -123,6 +135,8 @@ def survey(
         All the prompts unless given.
     n_tokens, seed, scale_max, k_max
         As in :func:`measure`.
+    batch : int, optional
+        Measurements per forward pass: unless given, 1 on a CPU and 8 on a GPU.
     profile : str
         Recorded in the attributes.
     model_name : str, optional
@@ -168,25 +182,39 @@ def survey(
     if progress:
         progress(0, total, 0.0)
     started = time.perf_counter()
-    for i, degrees in plan.items():
-        rows = []
-        for degree in shuffles:
-            if degree in degrees:
-                rows.append(measure(model, prompts[i], degree, n_tokens, seed, scale_max, k_max))
-                count += 1
-                if progress:
-                    progress(count, total, (time.perf_counter() - started) / count)
-        row = xr.concat(rows, "shuffle").assign_coords(shuffle=list(degrees))
-        row = row.reindex(shuffle=list(shuffles)).expand_dims(prompt=1)
-        if not (out / "zarr.json").exists():
-            _create(out, row, prompts, request, model, profile)
-        _check_model(out, model)
-        region = {"prompt": slice(i, i + 1)}
-        row.drop_vars(["shuffle", "layer", "scale", "k"]).to_zarr(out, region=region, consolidated=False)
-        # Written last: a prompt whose flag is set is complete.
-        flag = xr.Dataset({"complete": ("prompt", np.ones(1, np.int8))})
-        flag.to_zarr(out, region=region, consolidated=False)
+    batch = batch or (1 if model.device.type == "cpu" else 8)
+    for group in _parts(list(plan), batch):
+        rows = {}
+        for jobs in _parts([(i, degree) for i in group for degree in plan[i]], batch):
+            ids = [_token_ids(model, prompts[i], degree, n_tokens, seed) for i, degree in jobs]
+            measured = measure_tokens(model, np.stack(ids), scale_max, k_max)
+            rows |= {job: measured.isel(prompt=place) for place, job in enumerate(jobs)}
+            count += len(jobs)
+            if progress:
+                progress(count, total, (time.perf_counter() - started) / count)
+        for i in group:
+            row = xr.concat([rows[i, degree] for degree in plan[i]], "shuffle").assign_coords(shuffle=list(plan[i]))
+            _write(out, i, row.reindex(shuffle=list(shuffles)), prompts, request, model, profile)
     return open_results(out)
+
+
+def _parts(items, size):
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _write(out, i, row, prompts, request, model, profile):
+    """Put the measurements of prompt ``i`` into the store, made at the first one."""
+    import xarray as xr
+
+    row = row.expand_dims(prompt=1)
+    if not (out / "zarr.json").exists():
+        _create(out, row, prompts, request, model, profile)
+    _check_model(out, model)
+    region = {"prompt": slice(i, i + 1)}
+    row.drop_vars(["shuffle", "layer", "scale", "k"]).to_zarr(out, region=region, consolidated=False)
+    # Written last: a prompt whose flag is set is complete.
+    flag = xr.Dataset({"complete": ("prompt", np.ones(1, np.int8))})
+    flag.to_zarr(out, region=region, consolidated=False)
 
 
 def _completed(out, request):
