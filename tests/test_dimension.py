@@ -337,7 +337,7 @@ def test_duplicates_that_were_kept_do_not_enter():
 def test_fewer_than_three_tokens_give_nan_and_say_why(distinct, drop):
     cloud = gaussian(distinct, 4)[[0, distinct - 1] * 10]
     distances = table(cloud, 4, drop)
-    with pytest.warns(RuntimeWarning, match="fewer than 3 distinct tokens"):
+    with pytest.warns(RuntimeWarning, match="fewer than 3 tokens have a ratio"):
         result = gride_scales(distances, 4)
     assert result.dimension.isnan().all() and result.standard_error.isnan().all()
     assert (result.n_points < 3).all()

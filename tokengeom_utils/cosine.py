@@ -15,9 +15,6 @@ from .errors import InputError
 from .neighbors import as_clouds, visit_pairs
 
 
-AT_ORIGIN = "a token at the origin has no direction: its cosine similarity is undefined"
-
-
 class CosineSimilarity(NamedTuple):
     """Moments of the cosine similarity over the pairs of a cloud, each of shape (...), float64."""
 
@@ -29,9 +26,14 @@ class CosineSimilarity(NamedTuple):
 def _directions(cloud):
     cloud = as_clouds(cloud).double()
     norm = cloud.norm(dim=-1, keepdim=True)
-    if (norm == 0).any():
-        raise InputError(AT_ORIGIN)
+    _refuse_origin(norm[..., 0])
     return cloud / norm
+
+
+def _refuse_origin(norm):
+    if (norm == 0).any():
+        token = (norm == 0).nonzero()[0, -1]
+        raise InputError(f"token {token} lies at the origin and has no direction: its cosine similarity is undefined")
 
 
 def _means(total, n):
@@ -125,8 +127,7 @@ def cosine_and_neighbors(cloud, k):
     n, d = cloud.shape[-2:]
     flat = cloud.reshape(-1, n, d).double()
     norm2 = torch.linalg.vecdot(flat, flat)
-    if (norm2 == 0).any():
-        raise InputError(AT_ORIGIN)
+    _refuse_origin(norm2)
     inverse = norm2.rsqrt()
     total = (inverse[:, None] @ flat)[:, 0].square().sum(-1)  # |sum of the directions|^2
     square = torch.zeros_like(total)

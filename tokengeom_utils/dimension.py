@@ -168,8 +168,8 @@ def _enough(estimate, n):
     if enough.all():
         return estimate
     warnings.warn(
-        f"intrinsic dimension is NaN where fewer than {MIN_POINTS} distinct tokens are left "
-        f"(as few as {int(estimate.n_points.min())} of {n}): the cloud is degenerate",
+        f"intrinsic dimension is NaN where fewer than {MIN_POINTS} tokens have a ratio to go by "
+        f"(as few as {int(estimate.n_points.min())} of {n}): the tokens coincide or are equally spaced",
         RuntimeWarning,
         stacklevel=5,
     )

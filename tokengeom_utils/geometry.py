@@ -61,11 +61,11 @@ class Observer:
             If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1.
         """
         try:
-            cloud = as_clouds(cloud, leading="prompt")
+            cloud = as_clouds(cloud, leading="prompt").detach()
+            check_scales(cloud.shape[-2], self.scale_max, self.k_max)
+            cosine, table = cosine_and_neighbors(cloud, min(max(self.scale_max, self.k_max + 1), cloud.shape[-2] - 1))
         except InputError as error:
             raise InputError(f"layer {len(self._radii)}: {error}") from None
-        check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-        cosine, table = cosine_and_neighbors(cloud, min(max(self.scale_max, self.k_max + 1), cloud.shape[-2] - 1))
         near = table.distances[..., : self.k_max + 1]
         for name, value in {
             "duplicate_tokens": table.is_duplicate.sum(-1),

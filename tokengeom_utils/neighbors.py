@@ -26,6 +26,8 @@ from .errors import InputError
 CANCELLATION = 1e-4
 # Two tokens this close, relative to the root-mean-square radius of the cloud, are the same point.
 DUPLICATE = 1e-8
+# Clouds larger than this or smaller than its inverse have squared distances beyond float64.
+EXTREME = 1e151
 # Squared distances worked on at once: 64 MiB of float64, eight clouds of N = 1024.
 BLOCK = 2**23
 # Up to this many entries (2 GiB, N = 16384) the Gram matrix is held whole and only half of it computed.
@@ -53,6 +55,8 @@ def as_clouds(cloud, leading="layer"):
             *batch, token = bad[0].tolist()
             where = f"{leading} {batch[-1]}, token {token}" if batch else f"token {token}"
             raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
+    if cloud.dtype == torch.float64 and (size := cloud.abs().max()) > 0 and not 1 / EXTREME < size < EXTREME:
+        raise InputError(f"the largest entry of the cloud is {size:.0e}, whose square is out of range: rescale it")
     return cloud
 
 
@@ -277,7 +281,7 @@ def neighbor_angles(cloud, table):
     apart = _rows(cloud, first).double() - _rows(cloud, second).double()
     between = torch.linalg.vecdot(apart, apart)
     r1, r2 = table.distances[..., :2].unbind(-1)
-    cosine = (r1.square() + r2.square() - between) / (2 * r1 * r2)
+    cosine = torch.where(r1 > 0, (r1.square() + r2.square() - between) / (2 * r1 * r2), torch.nan)
     return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
 
 
