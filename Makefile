@@ -1,10 +1,11 @@
 # make book   the whole way, from a clean machine to the built site (PROFILE=quick, standard or paper)
 # make test   the same set-up with the test tools, then all the tests
+# make bench  speed and memory, beside the usual way and scikit-dimension; on a quiet machine
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test clean lock figure
+.PHONY: book test bench clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -12,6 +13,12 @@ book: .venv/.book
 test: .venv/.test
 	@$(BIN)/tokengeom fetch-model
 	@$(BIN)/python -m pytest
+
+bench: .venv/.test .venv-dadapy/.ready
+	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/python benchmarks/observables.py
+	@$(BIN)/python benchmarks/scaling.py
+	@$(BIN)/python benchmarks/memory.py
 
 # One stamp for each set of extras; either is renewed when what is pinned changes.
 .venv/.book: EXTRAS := book,pocket
@@ -22,6 +29,14 @@ test: .venv/.test
 	@start=$$(date +%s); $(BIN)/python -m pip install --quiet --upgrade 'pip>=24' && \
 	  $(BIN)/python -m pip install -c constraints.txt -e '.[$(EXTRAS)]' && \
 	  echo "environment ready in $$(( $$(date +%s) - start )) s"
+	@touch $@
+
+# DADApy needs numpy < 2, and jax 0.4.30, which is there up to Python 3.12: an environment of its own.
+.venv-dadapy/.ready: benchmarks/usual_way.txt
+	@$(PYTHON) -c 'import sys; sys.exit("DADApy needs Python 3.11 or 3.12, this is " + sys.version.split()[0] + "; name another with  make bench PYTHON=...") if not (3, 11) <= sys.version_info < (3, 13) else 0'
+	@test -x .venv-dadapy/bin/python || $(PYTHON) -m venv .venv-dadapy
+	@.venv-dadapy/bin/python -m pip install --quiet --upgrade 'pip>=24' && \
+	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
 clean:

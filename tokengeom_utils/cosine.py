@@ -26,11 +26,12 @@ class CosineSimilarity(NamedTuple):
 def _directions(cloud):
     cloud = as_clouds(cloud).double()
     norm = cloud.norm(dim=-1, keepdim=True)
-    _refuse_origin(norm[..., 0])
+    refuse_origin(norm[..., 0])
     return cloud / norm
 
 
-def _refuse_origin(norm):
+def refuse_origin(norm):
+    """Raise ``InputError`` if a token (..., token) has no length."""
     if (norm == 0).any():
         token = (norm == 0).nonzero()[0, -1]
         raise InputError(f"token {token} lies at the origin and has no direction: its cosine similarity is undefined")
@@ -127,7 +128,7 @@ def cosine_and_neighbors(cloud, k):
     n, d = cloud.shape[-2:]
     flat = cloud.reshape(-1, n, d).double()
     norm2 = torch.linalg.vecdot(flat, flat)
-    _refuse_origin(norm2)
+    refuse_origin(norm2)
     inverse = norm2.rsqrt()
     total = (inverse[:, None] @ flat)[:, 0].square().sum(-1)  # |sum of the directions|^2
     square = torch.zeros_like(total)

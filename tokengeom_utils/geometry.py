@@ -12,10 +12,10 @@ import warnings
 import numpy as np
 import torch
 
-from .cosine import cosine_and_neighbors
 from .dimension import gride_from_radii
 from .errors import InputError
-from .neighbors import as_clouds, neighbor_angles, without_duplicates
+from .layer import exact_layer
+from .neighbors import as_clouds
 from .overlap import neighborhood_overlap
 from .results import K_MAX, SCALE_MAX, VARIABLES, check_scales
 
@@ -63,24 +63,22 @@ class Observer:
         try:
             cloud = as_clouds(cloud, leading="prompt").detach()
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-            cosine, table = cosine_and_neighbors(cloud, min(max(self.scale_max, self.k_max + 1), cloud.shape[-2] - 1))
+            layer = _layer(cloud, self._ranks, self.k_max)
         except InputError as error:
             raise InputError(f"layer {len(self._radii)}: {error}") from None
-        near = table.distances[..., : self.k_max + 1]
         for name, value in {
-            "duplicate_tokens": table.is_duplicate.sum(-1),
-            "tied_tokens": (near[..., 1:] == near[..., :-1]).any(-1).sum(-1),
-            "cosine_similarity": cosine.mean,
-            "cosine_similarity_std": cosine.std,
-            "cosine_similarity_distinct": cosine.mean_distinct,
-            "neighbor_angle": neighbor_angles(cloud, table).nanmean(-1),
+            "duplicate_tokens": layer.is_duplicate.sum(-1),
+            "tied_tokens": layer.is_tied.sum(-1),
+            "cosine_similarity": layer.cosine.mean,
+            "cosine_similarity_std": layer.cosine.std,
+            "cosine_similarity_distinct": layer.cosine.mean_distinct,
+            "neighbor_angle": layer.angle.nanmean(-1),
         }.items():
             self._seen.setdefault(name, []).append(value)
-        self._radii.append(without_duplicates(cloud, table).distances[..., self._ranks - 1])
-        indices = table.indices[..., : self.k_max].int()
+        self._radii.append(layer.radii)
         if self._last is not None:
-            self._overlap.append(neighborhood_overlap(self._last, indices))
-        self._last = indices
+            self._overlap.append(neighborhood_overlap(self._last, layer.indices))
+        self._last = layer.indices
 
     def values(self):
         """What was seen, as a dict of tensors (layer, ...), or (prompt, layer, ...) for several prompts."""
@@ -117,6 +115,15 @@ class Observer:
                 "k": np.arange(1, self.k_max + 1),
             },
         )
+
+
+def _layer(cloud, ranks, k):
+    # What the screening takes for float32 must not be bfloat16, which these settings allow.
+    if cloud.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
+        from .screened import screened_layer  # compiled code, not needed on a GPU
+
+        return screened_layer(cloud, ranks, k)
+    return exact_layer(cloud, ranks, k)
 
 
 def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):

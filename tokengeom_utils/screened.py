@@ -1,0 +1,303 @@
+r"""Nearest neighbors on a CPU: all pairs screened in float32, what is kept computed in float64.
+
+The observables need few exact distances: those of the neighbors of rank 1, 2, 4, ..., and the order of the
+nearest few. So the Gram matrix of the centered cloud is formed in float32, at half the cost, and gives every
+squared distance :math:`v` as :math:`a` with a proven error. With :math:`Y = |y_i|`, :math:`D` features and
+:math:`u = 2^{-24}`, rounding the cloud and the :math:`D`-term products in any order gives
+
+.. math:: |a - v| \le c\,(|y_i| + |y_j|)^2 \le c\,(2 Y + \sqrt v)^2, \qquad c = D u / 2 (1 - D u) + 3 u .
+
+Let :math:`U` be at least the :math:`k`-th smallest :math:`a` of a row, :math:`T = U + 4 c (2 Y + \sqrt U)^2` and
+:math:`E = c (2 Y + \sqrt T)^2`. Then the :math:`k` smallest :math:`v` are at most :math:`T`, each is within
+:math:`E` of its :math:`a`, and whatever has :math:`v > T` has :math:`a > U`. Hence
+
+- two neighbors whose :math:`a` differ by more than :math:`2 E` are in their true order; runs of closer ones are
+  computed in float64, from differences, and sorted;
+- the distance of rank :math:`r` is among those whose :math:`a` is within :math:`2 E` of the :math:`r`-th.
+
+Nothing depends on luck: where the bound says little, as among duplicates, more pairs are computed.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numba import njit
+
+from . import neighbors
+from .cosine import CosineSimilarity, refuse_origin
+from .layer import Layer
+
+ROWS = 64  # rows that a thread takes at once
+SAMPLE, BINS = 32, 1024
+TIE = 1e-13  # squared distances this close, relatively, are equal
+
+
+def screened_layer(cloud, ranks, k):
+    """As :func:`tokengeom_utils.layer.exact_layer`, for clouds on the CPU.
+
+    Parameters
+    ----------
+    cloud : torch.Tensor on the CPU, shape (..., token, feature)
+        Finite, as :func:`tokengeom_utils.neighbors.as_clouds` returns it.
+    ranks : torch.Tensor of int, shape (rank,)
+        Ascending, beginning with 1, 2; at most N - 1.
+    k : int
+        At most N - 1.
+
+    Returns
+    -------
+    Layer
+
+    Raises
+    ------
+    InputError
+        If a token lies at the origin.
+    """
+    *batch, n, d = cloud.shape
+    layers = [_screen(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d)]
+    *arrays, moments = zip(*layers)
+    arrays = [torch.from_numpy(np.stack(array)).reshape(*batch, *array[0].shape) for array in arrays]
+    return Layer(*arrays, CosineSimilarity(*torch.tensor(moments, dtype=torch.float64).T.reshape(3, *batch)))
+
+
+def _screen(cloud, ranks, k):
+    """The parts of a Layer for one cloud, as arrays."""
+    wide = cloud.dtype in (torch.float32, torch.float64)
+    x = np.ascontiguousarray((cloud if wide else cloud.float()).numpy())
+    n, d = x.shape
+    norm2, size = _shape(x)
+    refuse_origin(torch.from_numpy(norm2))
+    inverse = 1 / np.sqrt(norm2)
+    directions = _weighted_sum(x, inverse)
+    total = np.square(directions).sum()
+    mean = total / n**2
+
+    # Any center will do. With weights 1 / |x| one massive token does not drag it away from all the others, and the
+    # rounding of the cosines is that of |y_i| |y_j| / |x_i| |x_j|, 4 at most on average.
+    center = directions / inverse.sum()
+    unit = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
+    y = torch.empty(n, d, dtype=torch.float32)
+    y2, along = _center(x, center, unit, y.numpy())
+    inverse /= unit
+    u = 2.0**-24
+    bound = d * u / (2 * (1 - d * u)) + 3 * u
+    coincide = neighbors.DUPLICATE**2 * size**2
+    gram = _gram(y) if n * n <= 2 * neighbors.WHOLE else None
+    radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
+    is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
+
+    def measure(start):
+        g = y[start : start + ROWS] @ y.T if gram is None else gram[start : start + ROWS]
+        _rows(g.numpy(), start, x, y2, along, inverse, mean, bound, coincide, ranks,
+              radii, indices, is_duplicate, is_tied, angle, spread)  # fmt: skip
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(measure, range(0, n, ROWS)))
+    if is_duplicate.any():
+        radii[:] = np.nan
+        kept = np.flatnonzero(~is_duplicate)
+        left = ranks[ranks < len(kept)]
+        if len(left) > 1:
+            radii[kept, : len(left)] = _screen(cloud[torch.from_numpy(kept)], left, 1)[0]
+    moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
+    return radii, indices, is_duplicate, is_tied, angle, moments
+
+
+def _gram(y):
+    """y y^T: the upper half is computed, strip by strip, and mirrored."""
+    n = len(y)
+    gram = torch.empty(n, n, dtype=torch.float32)
+    strip = max(256, n // 8)
+    for start in range(0, n, strip):
+        rows, rest = slice(start, start + strip), slice(start + strip, n)
+        torch.mm(y[rows], y[start:].T, out=gram[rows, start:])
+        gram[rest, rows] = gram[rows, rest].T
+    return gram
+
+
+SUMS = {"reassoc", "contract", "nsz"}  # lets the compiler add in any order, and so in vectors
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _shape(x):
+    """Squared lengths of the tokens, and the root-mean-square radius of the cloud about its mean."""
+    n, d = x.shape
+    norm2, mean = np.empty(n), np.zeros(d)
+    for i in range(n):
+        s = 0.0
+        for f in range(d):
+            v = np.float64(x[i, f])
+            mean[f] += v / n
+            s += v * v
+        norm2[i] = s
+    s = 0.0
+    for i in range(n):
+        for f in range(d):
+            s += (np.float64(x[i, f]) - mean[f]) ** 2 / n
+    return norm2, np.sqrt(s)
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _weighted_sum(x, weights):
+    s = np.zeros(x.shape[1])
+    for i in range(x.shape[0]):
+        for f in range(x.shape[1]):
+            s[f] += np.float64(x[i, f]) * weights[i]
+    return s
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _center(x, center, unit, y):
+    """Fills ``y`` with the cloud about its center c, in units of 1 / unit; returns |y|^2 and c.y + |c|^2 / 2."""
+    y2, along = np.empty(x.shape[0]), np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        s = c = 0.0
+        for f in range(x.shape[1]):
+            v = np.float32((np.float64(x[i, f]) - center[f]) * unit)
+            y[i, f] = v
+            s += np.float64(v) * np.float64(v)
+            c += (np.float64(v) + 0.5 * center[f] * unit) * center[f] * unit
+        y2[i], along[i] = s, c
+    return y2, along
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _distance2(x, i, j):
+    s = 0.0
+    for f in range(x.shape[1]):
+        v = np.float64(x[i, f]) - np.float64(x[j, f])
+        s += v * v
+    return s
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _screened(g, i, y2, along, inverse, mean, a):
+    """Screened squared distances of a row; returns the sum of (cosine - mean)^2."""
+    spread = 0.0
+    for j in range(g.size):
+        a[j] = y2[i] + y2[j] - 2 * np.float64(g[j])
+        cosine = (np.float64(g[j]) + along[i] + along[j]) * inverse[i] * inverse[j] - mean
+        spread += cosine * cosine
+    return spread
+
+
+@njit(nogil=True, cache=True)
+def _candidates(a, k, length, bound, count, found, value, index):
+    """Sorts what matters to the k smallest of a row into ``value`` and ``index``; returns how many, and E."""
+    n = a.size
+    low = a.min()
+    # The k-th smallest is guessed from a sample and the range to it cut into bins; too low a guess is doubled.
+    sample = np.sort(a[:: max(1, n // SAMPLE)])
+    last = sample.size - 1 if sample[-1] < np.inf else sample.size - 2
+    high = sample[min(last, sample.size * k // n + 6)] if last >= 0 else low
+    while True:
+        scale = BINS / (high - low) if high > low else float(BINS)
+        count[:] = 0
+        for j in range(n):
+            count[int(min((a[j] - low) * scale, float(BINS)))] += 1
+        before, bins = 0, 0
+        while bins < BINS and before < k:
+            here = count[bins]
+            count[bins] = before  # where the entries of this bin begin
+            before += here
+            bins += 1
+        if before >= k:
+            break
+        high = low + 2 * max(high - low, 1 / BINS)
+    top = max(low + bins / scale, 0.0)
+    limit = top + 4 * bound * (2 * length + np.sqrt(top)) ** 2
+    error = bound * (2 * length + np.sqrt(limit)) ** 2
+    limit = top + 2 * error
+    m = 0
+    for j in range(n):  # without a branch, which would often be mispredicted
+        found[m] = j
+        m += a[j] <= limit
+    for p in range(m):
+        j = found[p]
+        place = (a[j] - low) * scale
+        if place < bins:
+            q = count[int(place)]
+            count[int(place)] += 1
+        else:
+            q = before
+            before += 1
+        value[q], index[q] = a[j], j
+    _sort(value, index, 0, m)
+    return m, error
+
+
+@njit(nogil=True, cache=True)
+def _sort(value, index, start, stop):
+    """Insertion sort by value, then index, for what is nearly sorted or short."""
+    for p in range(start + 1, stop):
+        v, j = value[p], index[p]
+        q = p - 1
+        while q >= start and (value[q] > v or (value[q] == v and index[q] > j)):
+            value[q + 1], index[q + 1] = value[q], index[q]
+            q -= 1
+        value[q + 1], index[q + 1] = v, j
+
+
+@njit(nogil=True, cache=True)
+def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
+          radii, indices, is_duplicate, is_tied, angle, spread):  # fmt: skip
+    """Measures the tokens ``start``, ``start + 1``, ... from their rows ``g`` of the Gram matrix."""
+    n = x.shape[0]
+    k = indices.shape[1]
+    near = min(k + 1, n - 1)
+    most = max(near, ranks[-1])
+    a, value, exact = np.empty(n), np.empty(n), np.empty(n)
+    index, order, found = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    count = np.empty(BINS + 1, np.int64)
+    for row in range(g.shape[0]):
+        i = start + row
+        spread[i] = _screened(g[row], i, y2, along, inverse, mean, a)
+        a[i] = np.inf
+        m, error = _candidates(a, most, np.sqrt(y2[i]), bound, count, found, value, index)
+
+        # The nearest: runs of neighbors that the screening cannot tell apart are computed and sorted.
+        rank, p = 0, 0
+        while p < near:
+            q = p + 1
+            while q < m and value[q] - value[q - 1] <= 2 * error:
+                q += 1
+            while rank < ranks.size and ranks[rank] <= p:
+                rank += 1
+            if q > p + 1 or (rank < ranks.size and ranks[rank] == p + 1):
+                for t in range(p, q):
+                    exact[t], order[t] = _distance2(x, i, index[t]), index[t]
+                    if exact[t] <= coincide and index[t] < i:
+                        is_duplicate[i] = True
+                if q - p > 16:
+                    sorted_run = np.argsort(exact[p:q])
+                    exact[p:q], order[p:q] = exact[p:q][sorted_run], order[p:q][sorted_run]
+                _sort(exact, order, p, q)
+                for t in range(p + 1, min(q, near)):
+                    if exact[t] - exact[t - 1] <= TIE * exact[t]:
+                        is_tied[i] = True
+            else:
+                exact[p], order[p] = np.nan, index[p]
+            p = q
+        for t in range(k):
+            indices[i, t] = order[t]
+        between = _distance2(x, order[0], order[1])
+        cosine = (exact[0] + exact[1] - between) / (2 * np.sqrt(exact[0]) * np.sqrt(exact[1])) if exact[0] > 0 else 0.0
+        angle[i] = np.degrees(np.arccos(min(1.0, max(-1.0, cosine)))) if exact[0] > 0 else np.nan
+
+        # The ranks: inside the last run, or among those within 2 E.
+        for r in range(ranks.size):
+            place = ranks[r] - 1
+            if place < p:
+                radii[i, r] = np.sqrt(exact[place])
+                continue
+            first, last = place, place + 1
+            while first > 0 and value[first - 1] >= value[place] - 2 * error:
+                first -= 1
+            while last < m and value[last] <= value[place] + 2 * error:
+                last += 1
+            for t in range(first, last):
+                value_t = _distance2(x, i, index[t])
+                found[t - first] = index[t]
+                a[t - first] = value_t
+            radii[i, r] = np.sqrt(np.sort(a[: last - first])[place - first])
