@@ -53,7 +53,7 @@ PARTS = (
     ("finite?", geometry, "as_clouds"),
     ("norms, directions", geometry, "cosine_and_neighbors"),
     ("center, distances", neighbors, "_table"),
-    ("Gram matrix", neighbors, "_gram"),
+    ("Gram matrix", neighbors, "gram"),
     ("close pairs", neighbors, "_mend"),
     ("selection", neighbors, "_smallest"),
     ("duplicates", geometry, "without_duplicates"),
@@ -350,8 +350,8 @@ def time_floor(size, options, device):
     keys = torch.cdist(x, x).square().view(torch.int64)
     rivals = {
         "Gram, full": lambda: x @ x.mT,
-        "Gram, half": lambda: [neighbors._gram(part) for part in x.split(at_once)],
-        "Gram, half, whole batch": lambda: neighbors._gram(x),
+        "Gram, half": lambda: [neighbors.gram(part) for part in x.split(at_once)],
+        "Gram, half, whole batch": lambda: neighbors.gram(x),
         "select, topk": lambda: [part.topk(k, largest=False, sorted=True) for part in keys.split(at_once)],
         "select, sort": lambda: [part.sort(-1).values[..., :k] for part in keys.split(at_once)],
     }

@@ -17,7 +17,7 @@ import torch
 from common import console, number, say, seconds, spread
 from tokengeom_utils import processor
 from tokengeom_utils.extract import stream_clouds, token_clouds
-from tokengeom_utils.neighbors import _gram
+from tokengeom_utils.neighbors import gram
 from tokengeom_utils.surveys import measure_tokens
 
 N_TOKENS, ROUNDS, USUAL = 1024, 7, 4
@@ -42,7 +42,7 @@ def steps(model, ids, hidden, scale_max, k_max):
         "observables": lambda: tg.observables(hidden, scale_max, k_max),
         "forward pass with observables": lambda: measure_tokens(model, ids, scale_max, k_max),
         "Gram products": lambda: [torch.mm(x, x.T, out=product) for x in centered],
-        "Gram products, one half": lambda: [_gram(x[None]) for x in centered],
+        "Gram products, one half": lambda: [gram(x[None]) for x in centered],
         "neighbors": lambda: tg.nearest_neighbors(hidden, scale_max),
         "GRIDE from coordinates": gride,
         "GRIDE from distances": lambda: tg.gride_scales(distances, scale_max),

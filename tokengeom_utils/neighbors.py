@@ -135,9 +135,9 @@ def _table(cloud, k, visit):
     distances = torch.empty(clouds, n, k, dtype=torch.float64, device=x.device)
     indices = torch.empty(clouds, n, k, dtype=torch.int64, device=x.device)
     duplicate = torch.zeros(clouds, n, dtype=torch.bool, device=x.device)
-    gram = _gram(x) if n * n <= WHOLE else None
+    products = gram(x) if n * n <= WHOLE else None
     for rows in _blocks(n, BLOCK // (clouds * n)):
-        d2 = x[:, rows] @ x.mT if gram is None else gram[:, rows]
+        d2 = x[:, rows] @ x.mT if products is None else products[:, rows]
         torch.sub(norm[:, None], d2, alpha=2, out=d2).add_(norm[:, rows, None])
         itself = d2.diagonal(rows.start, -2, -1)
         itself.fill_(torch.inf)
@@ -155,16 +155,18 @@ def _blocks(n, size):
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _gram(x):
-    """x x^T: the upper half is computed, strip by strip, and mirrored."""
-    clouds, n, _ = x.shape
-    gram = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
+def gram(x):
+    """x x^T of clouds (cloud, token, feature): the upper half is computed, strip by strip, and mirrored."""
+    clouds, n, d = x.shape
+    if d < 256:  # mirroring would take longer than multiplying
+        return x @ x.mT
+    products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
     # A batch of one matrix takes a slower path than the matrix alone.
-    x, half = (x[0], gram[0]) if clouds == 1 else (x, gram)
+    x, half = (x[0], products[0]) if clouds == 1 else (x, products)
     for rows in _blocks(n, max(256, n // 8)):
         torch.matmul(x[..., rows, :], x[..., rows.start :, :].mT, out=half[..., rows, rows.start :])
         half[..., rows.stop :, rows] = half[..., rows, rows.stop :].mT
-    return gram
+    return products
 
 
 def _mend(d2, cloud, norm, rows, duplicate):

@@ -11,7 +11,7 @@ import torch
 
 from .errors import InputError
 
-BLOCK = 2**24  # equalities tested at once, a byte each
+BLOCK = 2**22  # entries of the table of ranks held at once
 
 
 def neighborhood_overlap(indices_a, indices_b, k_max=None):
@@ -51,12 +51,16 @@ def neighborhood_overlap(indices_a, indices_b, k_max=None):
             f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors"
         )
     n = a.shape[-2]
-    a, b = torch.broadcast_tensors(a[..., :k_max].int(), b[..., :k_max].int())
-    b = torch.where(b < 0, -2, b)  # an empty place, -1 in both tables, is no common neighbor
-    # common[r, s]: tokens whose neighbor of rank r in one table has rank s in the other
-    common = torch.zeros(*a.shape[:-2], k_max, k_max, dtype=torch.int64, device=a.device)
-    tokens = max(1, BLOCK // max(1, common.numel()))
-    for a_part, b_part in zip(a.split(tokens, -2), b.split(tokens, -2)):
-        common += (a_part[..., :, None] == b_part[..., None, :]).sum(-3, dtype=torch.int32)
-    shared = common.cumsum(-1).cumsum(-2).diagonal(dim1=-2, dim2=-1)
-    return shared / (n * torch.arange(1, k_max + 1, device=a.device)).double()
+    a, b = torch.broadcast_tensors(a[..., :k_max].long(), b[..., :k_max].long())
+    batch = a.shape[:-2]
+    a, b = a.reshape(-1, n, k_max), b.reshape(-1, n, k_max)
+    rank = torch.arange(k_max, device=a.device, dtype=torch.int16 if k_max < 2**15 else torch.int32)
+    # A common neighbor of ranks r and s counts for every k above both. Those of no use count for none.
+    counts = torch.zeros(len(a), k_max + 1, dtype=torch.int64, device=a.device)
+    for a, b in zip(*(t.split(max(1, BLOCK // (n * len(a))), 1) for t in (a, b))):
+        rank_in_b = torch.full((*b.shape[:2], n + 1), k_max, dtype=rank.dtype, device=b.device)
+        rank_in_b.scatter_(-1, b.where(b >= 0, n), rank.expand_as(b))  # -1, an empty place, goes to a column of its own
+        above = torch.maximum(rank_in_b.gather(-1, a.clamp(min=0)), rank).where(a >= 0, k_max).flatten(1)
+        counts.scatter_add_(1, above.long(), torch.ones_like(above, dtype=torch.int64))
+    shared = counts[:, :k_max].cumsum(-1).reshape(*batch, k_max)
+    return shared / (n * (rank.double() + 1))

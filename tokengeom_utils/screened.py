@@ -28,7 +28,7 @@ from . import neighbors
 from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
 
-ROWS = 64  # rows that a thread takes at once
+ROWS = 128  # rows that a thread takes at once
 SAMPLE, BINS = 32, 1024
 TIE = 1e-13  # squared distances this close, relatively, are equal
 
@@ -83,7 +83,7 @@ def _screen(cloud, ranks, k):
     u = 2.0**-24
     bound = d * u / (2 * (1 - d * u)) + 3 * u
     coincide = neighbors.DUPLICATE**2 * size**2
-    gram = _gram(y) if n * n <= 2 * neighbors.WHOLE else None
+    gram = neighbors.gram(y[None])[0] if n * n <= 2 * neighbors.WHOLE else None
     radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
     is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
 
@@ -104,22 +104,11 @@ def _screen(cloud, ranks, k):
     return radii, indices, is_duplicate, is_tied, angle, moments
 
 
-def _gram(y):
-    """y y^T: the upper half is computed, strip by strip, and mirrored."""
-    n = len(y)
-    gram = torch.empty(n, n, dtype=torch.float32)
-    strip = max(256, n // 8)
-    for start in range(0, n, strip):
-        rows, rest = slice(start, start + strip), slice(start + strip, n)
-        torch.mm(y[rows], y[start:].T, out=gram[rows, start:])
-        gram[rest, rows] = gram[rows, rest].T
-    return gram
+PLAIN = {"nogil": True, "cache": True, "error_model": "numpy"}
+SUMS = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}  # lets the compiler add in any order, so in vectors
 
 
-SUMS = {"reassoc", "contract", "nsz"}  # lets the compiler add in any order, and so in vectors
-
-
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(**SUMS)
 def _shape(x):
     """Squared lengths of the tokens, and the root-mean-square radius of the cloud about its mean."""
     n, d = x.shape
@@ -138,7 +127,7 @@ def _shape(x):
     return norm2, np.sqrt(s)
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(**SUMS)
 def _weighted_sum(x, weights):
     s = np.zeros(x.shape[1])
     for i in range(x.shape[0]):
@@ -147,7 +136,7 @@ def _weighted_sum(x, weights):
     return s
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(**SUMS)
 def _center(x, center, unit, y):
     """Fills ``y`` with the cloud about its center c, in units of 1 / unit; returns |y|^2 and c.y + |c|^2 / 2."""
     y2, along = np.empty(x.shape[0]), np.empty(x.shape[0])
@@ -162,7 +151,7 @@ def _center(x, center, unit, y):
     return y2, along
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(**SUMS)
 def _distance2(x, i, j):
     s = 0.0
     for f in range(x.shape[1]):
@@ -171,54 +160,56 @@ def _distance2(x, i, j):
     return s
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(**SUMS)
 def _screened(g, i, y2, along, inverse, mean, a):
     """Screened squared distances of a row; returns the sum of (cosine - mean)^2."""
     spread = 0.0
     for j in range(g.size):
-        a[j] = y2[i] + y2[j] - 2 * np.float64(g[j])
+        a[j] = max(0.0, y2[i] + y2[j] - 2 * np.float64(g[j]))
         cosine = (np.float64(g[j]) + along[i] + along[j]) * inverse[i] * inverse[j] - mean
         spread += cosine * cosine
     return spread
 
 
-@njit(nogil=True, cache=True)
+@njit(**PLAIN)
 def _candidates(a, k, length, bound, count, found, value, index):
     """Sorts what matters to the k smallest of a row into ``value`` and ``index``; returns how many, and E."""
     n = a.size
-    low = a.min()
-    # The k-th smallest is guessed from a sample and the range to it cut into bins; too low a guess is doubled.
-    sample = np.sort(a[:: max(1, n // SAMPLE)])
-    last = sample.size - 1 if sample[-1] < np.inf else sample.size - 2
-    high = sample[min(last, sample.size * k // n + 6)] if last >= 0 else low
-    while True:
-        scale = BINS / (high - low) if high > low else float(BINS)
-        count[:] = 0
-        for j in range(n):
-            count[int(min((a[j] - low) * scale, float(BINS)))] += 1
-        before, bins = 0, 0
-        while bins < BINS and before < k:
-            here = count[bins]
-            count[bins] = before  # where the entries of this bin begin
-            before += here
-            bins += 1
-        if before >= k:
-            break
-        high = low + 2 * max(high - low, 1 / BINS)
-    top = max(low + bins / scale, 0.0)
+    # The k-th smallest is guessed from a sample, generously, and doubled where that was too low.
+    step = max(1, n // SAMPLE)
+    taken = 0
+    for j in range(0, n, step):
+        if a[j] < np.inf:
+            value[taken], index[taken] = a[j], j
+            taken += 1
+    _sort(value, index, 0, taken)
+    high = value[min(taken - 1, taken * k // n + 6)]
+    m = _below(a, high, n, found)
+    while m < k:
+        high = 2 * high if high > 0 else 1e-30
+        m = _below(a, high, n, found)
+    # A bin holds about one entry, so the bins in order are nearly sorted, and one of them ends behind the k-th.
+    scale = BINS / high if high > 0 else 0.0
+    count[:] = 0
+    for p in range(m):
+        count[int(min(a[found[p]] * scale, BINS - 1.0))] += 1
+    before, bins = 0, 0
+    while before < k:
+        here = count[bins]
+        count[bins] = before  # where the entries of this bin begin
+        before += here
+        bins += 1
+    top = bins / scale if 0 < bins < BINS and high > 0 else high
     limit = top + 4 * bound * (2 * length + np.sqrt(top)) ** 2
     error = bound * (2 * length + np.sqrt(limit)) ** 2
     limit = top + 2 * error
-    m = 0
-    for j in range(n):  # without a branch, which would often be mispredicted
-        found[m] = j
-        m += a[j] <= limit
+    m = _below(a, limit, n, found) if limit > high else _below(a, limit, -m, found)
     for p in range(m):
         j = found[p]
-        place = (a[j] - low) * scale
-        if place < bins:
-            q = count[int(place)]
-            count[int(place)] += 1
+        place = int(min(a[j] * scale, BINS - 1.0))
+        if place < bins and a[j] <= high:  # what lies above was not counted
+            q = count[place]
+            count[place] += 1
         else:
             q = before
             before += 1
@@ -227,7 +218,18 @@ def _candidates(a, k, length, bound, count, found, value, index):
     return m, error
 
 
-@njit(nogil=True, cache=True)
+@njit(**PLAIN)
+def _below(a, limit, n, found):
+    """Fills ``found`` with the columns, of all n or the -n already there, whose entries are at most ``limit``."""
+    m = 0
+    for p in range(abs(n)):  # without a branch, which would often be mispredicted
+        j = p if n > 0 else found[p]
+        found[m] = j
+        m += a[j] <= limit
+    return m
+
+
+@njit(**PLAIN)
 def _sort(value, index, start, stop):
     """Insertion sort by value, then index, for what is nearly sorted or short."""
     for p in range(start + 1, stop):
@@ -239,7 +241,7 @@ def _sort(value, index, start, stop):
         value[q + 1], index[q + 1] = v, j
 
 
-@njit(nogil=True, cache=True)
+@njit(**PLAIN)
 def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
           radii, indices, is_duplicate, is_tied, angle, spread):  # fmt: skip
     """Measures the tokens ``start``, ``start + 1``, ... from their rows ``g`` of the Gram matrix."""
@@ -248,8 +250,8 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
     near = min(k + 1, n - 1)
     most = max(near, ranks[-1])
     a, value, exact = np.empty(n), np.empty(n), np.empty(n)
-    index, order, found = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    count = np.empty(BINS + 1, np.int64)
+    index, order, found = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    count = np.empty(BINS, np.int32)
     for row in range(g.shape[0]):
         i = start + row
         spread[i] = _screened(g[row], i, y2, along, inverse, mean, a)
@@ -297,7 +299,6 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
             while last < m and value[last] <= value[place] + 2 * error:
                 last += 1
             for t in range(first, last):
-                value_t = _distance2(x, i, index[t])
-                found[t - first] = index[t]
-                a[t - first] = value_t
-            radii[i, r] = np.sqrt(np.sort(a[: last - first])[place - first])
+                a[t], found[t] = _distance2(x, i, index[t]), index[t]
+            _sort(a, found, first, last)
+            radii[i, r] = np.sqrt(a[place])
