@@ -37,7 +37,7 @@ def assert_same_layer(cloud, k=20, scale_max=64, rtol=1e-11):
     np.testing.assert_allclose(found.cosine.mean, expected.cosine.mean, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(found.cosine.mean_distinct, expected.cosine.mean_distinct, rtol=1e-9, atol=1e-12)
     # The other way loses the deviation below 1e-8, as a difference of squares.
-    np.testing.assert_allclose(found.cosine.std, expected.cosine.std, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.cosine.std, expected.cosine.std, rtol=1e-6, atol=1e-6)
     return found
 
 

@@ -126,17 +126,20 @@ def cosine_and_neighbors(cloud, k):
         If a token lies at the origin, or ``k`` is out of range.
     """
     n, d = cloud.shape[-2:]
-    flat = cloud.reshape(-1, n, d).double()
-    norm2 = torch.linalg.vecdot(flat, flat)
+    norm2 = torch.linalg.vector_norm(cloud.reshape(-1, n, d), dim=-1, dtype=torch.float64).square()
     refuse_origin(norm2)
-    inverse = norm2.rsqrt()
-    total = (inverse[:, None] @ flat)[:, 0].square().sum(-1)  # |sum of the directions|^2
+    unit = norm2.amax(-1, keepdim=True)  # so that no square leaves the range of float64
+    part = norm2 / unit
+    inverse = part.rsqrt()
+    directions = (norm2.rsqrt()[:, None] @ cloud.reshape(-1, n, d).double())[:, 0]  # their sum
+    total = directions.square().sum(-1)
     square = torch.zeros_like(total)
 
     def visit(clouds, rows, d2):
-        twice = torch.sub(norm2[clouds, None], d2).add_(norm2[clouds, rows, None]).mul_(inverse[clouds, None])
-        in_rows = torch.linalg.vecdot(twice, twice)
-        square[clouds] += torch.linalg.vecdot(in_rows, inverse[clouds, rows].square()) / 4
+        twice = torch.addcmul(part[clouds, None], d2, 1 / unit[clouds, None], value=-1)
+        twice += part[clouds, rows, None]  # 2 x_i . x_j
+        i, j = inverse[clouds, rows], inverse[clouds, :, None]
+        square[clouds] += torch.linalg.vecdot((twice.square_() @ j.square())[..., 0], i.square()) / 4
 
     table = visit_pairs(cloud, k, visit)
     mean, distinct = _means(total, n)

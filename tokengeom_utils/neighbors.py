@@ -180,15 +180,26 @@ def _mend(d2, cloud, norm, rows, duplicate):
         return
     c, i = suspect.T
     spoiled, j = (d2[c, i] <= CANCELLATION * (norm[c, rows.start + i, None] + norm[c])).nonzero().T
-    c, i = c[spoiled], i[spoiled]
-    coincide = DUPLICATE**2 * norm.mean(-1)
-    at_once = max(1, BLOCK // (8 * cloud.shape[-1]))
-    for part in torch.arange(len(j), device=j.device).split(at_once):
-        cp, ip, jp = c[part], i[part], j[part]
-        apart = cloud[cp, rows.start + ip].double() - cloud[cp, jp].double()
-        d2[cp, ip, jp] = exact = torch.linalg.vecdot(apart, apart)
-        same = (jp < rows.start + ip) & (exact <= coincide[cp])
-        duplicate[cp[same], rows.start + ip[same]] = True
+    c, i = c[spoiled], rows.start + i[spoiled]
+    # Most are copies of one another, such as equal tokens in layer 0: no difference of these is taken.
+    group = _copies(cloud, norm)
+    exact = torch.zeros(len(j), dtype=d2.dtype, device=d2.device)
+    rest = (group[c, i] != group[c, j]).nonzero()[:, 0]
+    for part in rest.split(max(1, BLOCK // (8 * cloud.shape[-1]))):
+        apart = cloud[c[part], i[part]].double() - cloud[c[part], j[part]].double()
+        exact[part] = torch.linalg.vecdot(apart, apart)
+    d2[c, i - rows.start, j] = exact
+    same = (j < i) & (exact <= DUPLICATE**2 * norm.mean(-1)[c])
+    duplicate[c[same], i[same]] = True
+
+
+def _copies(cloud, norm):
+    """A number for every token of clouds (cloud, token, feature) that only tokens equal to it share."""
+    order = norm.argsort(-1)  # brings equal tokens together, as a rule
+    ordered = _rows(cloud, order)
+    differs = (ordered[:, 1:] != ordered[:, :-1]).any(-1)
+    number = torch.nn.functional.pad(differs.cumsum(-1), (1, 0))
+    return torch.empty_like(number).scatter_(-1, order, number)
 
 
 def _smallest(d2, distances, indices):
@@ -280,8 +291,14 @@ def neighbor_angles(cloud, table):
     if table.indices.shape[-1] < 2:
         raise InputError("the angle needs two neighbors per token: call nearest_neighbors with k >= 2")
     first, second = table.indices[..., :2].clamp(min=0).unbind(-1)
-    apart = _rows(cloud, first).double() - _rows(cloud, second).double()
-    between = torch.linalg.vecdot(apart, apart)
+    # The second neighbor is as a rule among those of the first, so that their distance is in the table.
+    k = table.indices.shape[-1]
+    listed = torch.take_along_dim(table.indices, first[..., None], -2) == second[..., None]
+    place = first * k + listed.byte().argmax(-1)
+    between = torch.take_along_dim(table.distances.double().flatten(-2), place, -1).square()
+    missing = (~listed.any(-1)).nonzero(as_tuple=True)
+    apart = cloud[(*missing[:-1], first[missing])].double() - cloud[(*missing[:-1], second[missing])].double()
+    between[missing] = torch.linalg.vecdot(apart, apart)
     r1, r2 = table.distances[..., :2].unbind(-1)
     cosine = torch.where(r1 > 0, (r1.square() + r2.square() - between) / (2 * r1 * r2), torch.nan)
     return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
