@@ -36,8 +36,10 @@ def assert_same_layer(cloud, k=20, scale_max=64, rtol=1e-11):
         assert len(set(row)) == k
     np.testing.assert_allclose(found.cosine.mean, expected.cosine.mean, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(found.cosine.mean_distinct, expected.cosine.mean_distinct, rtol=1e-9, atol=1e-12)
-    # The other way loses the deviation below 1e-8, as a difference of squares.
-    np.testing.assert_allclose(found.cosine.std, expected.cosine.std, rtol=1e-6, atol=1e-6)
+    # The other way loses the deviation below 1e-8, as a difference of squares; this one feels float32 where a token
+    # lies much closer to the origin than to the center, as some do on a line.
+    tolerance = 1e-5 if cloud.shape[-1] == 1 else 1e-6
+    np.testing.assert_allclose(found.cosine.std, expected.cosine.std, rtol=1e-6, atol=tolerance)
     return found
 
 
