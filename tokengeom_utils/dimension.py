@@ -77,7 +77,9 @@ def gride(distances, scale=2):
     ----------
     Denti, Doimo, Laio, Mira, Scientific Reports 12, 20005 (2022), equations 9-11.
     """
-    result = _gride_at(distances, [scale])
+    r = _checked(distances, [scale])
+    n1 = scale // 2
+    result = _fit(r[..., 0], r[..., n1 - 1, None], r[..., scale - 1, None], torch.tensor([scale]))
     return Dimension(*(part[..., 0] for part in result[:3]))
 
 
@@ -101,10 +103,13 @@ def gride_scales(distances, scale_max=256):
     """
     if scale_max < 2:
         raise InputError(f"scale_max = {scale_max}: the smallest range scaling is 2")
-    return _gride_at(distances, [2**i for i in range(1, int(scale_max).bit_length())])
+    ranks = 2 ** torch.arange(int(scale_max).bit_length())
+    r = _checked(distances, ranks[1:].tolist())
+    return gride_from_radii(r[..., ranks.to(r.device) - 1])
 
 
-def _gride_at(distances, scales):
+def _checked(distances, scales):
+    """The table, if it has what these range scalings take."""
     r = torch.as_tensor(distances, dtype=torch.float64)
     n, k = r.shape[-2:]
     for scale in scales:
@@ -114,8 +119,7 @@ def _gride_at(distances, scales):
             raise InputError(f"scale {scale} exceeds N - 1 = {n - 1}: use more tokens or a lower scale_max")
         if scale > k:
             raise InputError(f"scale {scale} needs {scale} neighbors, the table holds {k}")
-    n2 = torch.tensor(scales, device=r.device)
-    return _fit(r[..., 0], r[..., n2 // 2 - 1], r[..., n2 - 1], n2)
+    return r
 
 
 def gride_from_radii(radii):
@@ -130,13 +134,14 @@ def gride_from_radii(radii):
     -------
     DimensionScales
     """
-    n2 = 2 ** torch.arange(1, radii.shape[-1], device=radii.device)
+    n2 = 2 ** torch.arange(1, radii.shape[-1])
     return _fit(radii[..., 0], radii[..., :-1], radii[..., 1:], n2)
 
 
 def _fit(first, near, far, n2):
     """The estimates from the distances to the neighbors of rank 1, n2 / 2 and n2."""
-    n, scales = first.shape[-1], n2.cpu()
+    n, scales = first.shape[-1], n2
+    n2 = n2.to(first.device)
     log_mu = _log_ratios(first, near, far)  # (..., scale, token), NaN where left out
     used = ~log_mu.isnan()
     count = used.sum(-1)
@@ -179,10 +184,9 @@ def _enough(estimate, n):
 
 def _score_terms(d, log_mu, used):
     """sum log mu / (1 - mu^-d), and minus its derivative, the sum of (log mu)^2 mu^-d / (1 - mu^-d)^2."""
-    power = torch.exp(-d * log_mu)
-    term = torch.where(used, log_mu / -torch.expm1(-d * log_mu), 0.0)
-    slope = torch.where(used, term**2 * power, 0.0)
-    return term.sum(-1, keepdim=True), slope.sum(-1, keepdim=True)
+    fall = torch.expm1(-d * log_mu)  # mu^-d - 1
+    term = torch.where(used, -log_mu / fall, 0.0)
+    return term.sum(-1, keepdim=True), (term**2 * (1 + fall)).sum(-1, keepdim=True)
 
 
 def _log_ratios(first, near, far):

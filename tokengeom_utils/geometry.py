@@ -15,7 +15,7 @@ import torch
 from .dimension import gride_from_radii
 from .errors import InputError
 from .layer import exact_layer
-from .neighbors import as_clouds
+from .neighbors import as_clouds, can_screen
 from .overlap import neighborhood_overlap
 from .results import K_MAX, SCALE_MAX, VARIABLES, check_scales
 
@@ -118,8 +118,7 @@ class Observer:
 
 
 def _layer(cloud, ranks, k):
-    # What the screening takes for float32 must not be bfloat16, which these settings allow.
-    if cloud.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
+    if can_screen(cloud):
         from .screened import screened_layer  # compiled code, not needed on a GPU
 
         return screened_layer(cloud, ranks, k)

@@ -30,6 +30,8 @@ DUPLICATE = 1e-8
 EXTREME = 1e151
 # Squared distances worked on at once: 64 MiB of float64, eight clouds of N = 1024.
 BLOCK = 2**23
+# Where at most one token in this many is kept, screening in float32 is faster than the whole table in float64.
+FEW = 16
 # Up to this many entries (2 GiB, N = 16384) the Gram matrix is held whole and only half of it computed.
 WHOLE = 2**28
 
@@ -89,8 +91,30 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
         If the cloud is not finite (names layer and token) or ``k`` is out of range.
     """
     cloud = as_clouds(cloud)
-    table = visit_pairs(cloud, k)
+    _check(k, cloud.shape[-2])
+    table = _screened(cloud, k) if can_screen(cloud) and FEW * k <= cloud.shape[-2] > 2 else visit_pairs(cloud, k)
     return without_duplicates(cloud, table) if drop_duplicates else table
+
+
+def _check(k, n):
+    if not 1 <= k <= n - 1:
+        raise InputError(f"k = {k} neighbors asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
+
+
+def can_screen(cloud):
+    """Whether :mod:`tokengeom_utils.screened` is for this cloud.
+
+    Its products must be float32 in earnest: other settings of torch let them be bfloat16.
+    """
+    return cloud.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+
+
+def _screened(cloud, k):
+    from .screened import screened_table  # compiled code, not needed on a GPU
+
+    *batch, n, d = cloud.shape
+    parts = zip(*(screened_table(one, k) for one in cloud.detach().reshape(-1, n, d)))
+    return Neighbors(*(torch.from_numpy(np.stack(part)).reshape(*batch, *part[0].shape) for part in parts))
 
 
 def visit_pairs(cloud, k, visit=None):
@@ -114,8 +138,7 @@ def visit_pairs(cloud, k, visit=None):
     """
     cloud = cloud.detach()
     *batch, n, d = cloud.shape
-    if not 1 <= k <= n - 1:
-        raise InputError(f"k = {k} neighbors asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
+    _check(k, n)
     flat = cloud.reshape(-1, n, d)
     # A GPU takes as many clouds at once as fill a block, a CPU one at a time.
     at_once = 1 if flat.device.type == "cpu" else max(1, BLOCK // n**2)

@@ -55,27 +55,43 @@ def screened_layer(cloud, ranks, k):
         If a token lies at the origin.
     """
     *batch, n, d = cloud.shape
-    layers = [_screen(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d)]
-    *arrays, moments = zip(*layers)
+    *arrays, moments = zip(*(_layer(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d)))
     arrays = [torch.from_numpy(np.stack(array)).reshape(*batch, *array[0].shape) for array in arrays]
     return Layer(*arrays, CosineSimilarity(*torch.tensor(moments, dtype=torch.float64).T.reshape(3, *batch)))
 
 
-def _screen(cloud, ranks, k):
+def screened_table(cloud, k):
+    """Distances, indices and duplicates of the ``k`` nearest of one cloud (token, feature), N >= 3, as arrays."""
+    distances, indices, is_duplicate, *_ = _screen(cloud, np.arange(1, k + 1), k)
+    return distances, indices.astype(np.int64), is_duplicate
+
+
+def _layer(cloud, ranks, k):
     """The parts of a Layer for one cloud, as arrays."""
+    radii, indices, is_duplicate, is_tied, angle, norm2, moments = _screen(cloud, ranks, k)
+    refuse_origin(torch.from_numpy(norm2))
+    if is_duplicate.any():
+        radii[:] = np.nan
+        kept = np.flatnonzero(~is_duplicate)
+        left = ranks[ranks < len(kept)]
+        if len(left) > 1:
+            radii[kept, : len(left)] = _screen(cloud[torch.from_numpy(kept)], left, 1)[0]
+    return radii, indices, is_duplicate, is_tied, angle, moments
+
+
+def _screen(cloud, ranks, k):
     wide = cloud.dtype in (torch.float32, torch.float64)
     x = np.ascontiguousarray((cloud if wide else cloud.float()).numpy())
     n, d = x.shape
     norm2, size = _shape(x)
-    refuse_origin(torch.from_numpy(norm2))
-    inverse = 1 / np.sqrt(norm2)
+    inverse = np.divide(1, np.sqrt(norm2), out=np.zeros(n), where=norm2 > 0)  # a token at the origin has no direction
     directions = _weighted_sum(x, inverse)
     total = np.square(directions).sum()
     mean = total / n**2
 
     # Any center will do. With weights 1 / |x| one massive token does not drag it away from all the others, and the
     # rounding of the cosines is that of |y_i| |y_j| / |x_i| |x_j|, 4 at most on average.
-    center = directions / inverse.sum()
+    center = directions / (inverse.sum() or 1)
     unit = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
     y = torch.empty(n, d, dtype=torch.float32)
     y2, along = _center(x, center, unit, y.numpy())
@@ -94,14 +110,8 @@ def _screen(cloud, ranks, k):
 
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         list(threads.map(measure, range(0, n, ROWS)))
-    if is_duplicate.any():
-        radii[:] = np.nan
-        kept = np.flatnonzero(~is_duplicate)
-        left = ranks[ranks < len(kept)]
-        if len(left) > 1:
-            radii[kept, : len(left)] = _screen(cloud[torch.from_numpy(kept)], left, 1)[0]
     moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
-    return radii, indices, is_duplicate, is_tied, angle, moments
+    return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 
 
 PLAIN = {"nogil": True, "cache": True, "error_model": "numpy"}
