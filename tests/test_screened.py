@@ -93,7 +93,8 @@ def test_neighbors_that_differ_less_than_float32_can_tell():
     # All tokens on a sphere about token 0, at distances that differ by parts in 1e9.
     directions = gaussian(120, 10)
     radii = 1 + 1e-9 * np.random.default_rng(1).permutation(120)
-    cloud = np.vstack([np.zeros(10), directions / np.linalg.norm(directions, axis=1, keepdims=True) * radii[:, None]]) + 3
+    directions *= radii[:, None] / np.linalg.norm(directions, axis=1, keepdims=True)
+    cloud = np.vstack([np.zeros(10), directions]) + 3
     found = screened_layer(torch.tensor(cloud), ranks_up_to(64), 30)
     assert found.indices[0].tolist() == (1 + np.argsort(radii)[:30]).tolist()
     np.testing.assert_allclose(found.radii[0], np.sort(radii)[ranks_up_to(64) - 1], rtol=1e-13)

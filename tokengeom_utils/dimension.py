@@ -151,17 +151,19 @@ def _fit(first, near, far, n2):
     points = count.double()[..., None]
     weight = n1 - 1  # n2 - n1 - 1
 
-    # The score falls and is convex in d, so Newton's method from the left climbs to the root and
-    # never passes it. x / (1 - exp(-x)) >= 1 + x / 2 gives a start on the left.
-    d = (points - 1 + weight * points) / (total * (n2 - 1 - weight / 2))
+    # The start solves the score with x / (1 - exp(-x)) = 1 + x / 2 + x^2 / 12, short by less than x^4 / 720, where x
+    # is about 1: good to three digits, so that Newton's method needs three steps. The score falls and is convex, so the
+    # first step never ends right of the root; the others climb to it.
+    a, b = points - 1 + weight * points, total * (n2 - 1 - weight / 2)
+    c = weight * log_mu.square().sum(-1, keepdim=True) / 12
+    d = 2 * a / (b + (b**2 - 4 * a * c).clamp(min=0).sqrt())
     for _ in range(100):
         term, slope = _score_terms(d, log_mu, used)
         score = (points - 1) / d + weight * term - (n2 - 1) * total
         step = score / ((points - 1) / d**2 + weight * slope)
-        d = d + step
-        if not (step.abs() > 1e-13 * d).any():
+        d = torch.maximum(d + step, d / 2)
+        if not (step.abs() > 1e-10 * d).any():  # the next would be its square
             break
-    _, slope = _score_terms(d, log_mu, used)
     error = (points / d**2 + weight * slope).rsqrt()
 
     return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), scales)

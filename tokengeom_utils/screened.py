@@ -5,7 +5,7 @@ nearest few. So the Gram matrix of the centered cloud is formed in float32, at h
 squared distance :math:`v` as :math:`a` with a proven error. With :math:`Y = |y_i|`, :math:`D` features and
 :math:`u = 2^{-24}`, rounding the cloud and the :math:`D`-term products in any order gives
 
-.. math:: |a - v| \le c\,(|y_i| + |y_j|)^2 \le c\,(2 Y + \sqrt v)^2, \qquad c = D u / 2 (1 - D u) + 3 u .
+.. math:: |a - v| \le c\,(|y_i| + |y_j|)^2 \le c\,(2 Y + \sqrt v)^2, \qquad c = \frac{D u}{2 (1 - D u)} + 3 u .
 
 Let :math:`U` be at least the :math:`k`-th smallest :math:`a` of a row, :math:`T = U + 4 c (2 Y + \sqrt U)^2` and
 :math:`E = c (2 Y + \sqrt T)^2`. Then the :math:`k` smallest :math:`v` are at most :math:`T`, each is within
