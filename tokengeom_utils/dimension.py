@@ -164,6 +164,7 @@ def _fit(first, near, far, n2):
         d = torch.maximum(d + step, d / 2)
         if not (step.abs() > 1e-10 * d).any():  # the next would be its square
             break
+    _, slope = _score_terms(d, log_mu, used)
     error = (points / d**2 + weight * slope).rsqrt()
 
     return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), scales)
