@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
-from tokengeom_utils import __version__, processor
+from tokengeom_utils import processor
 
 FOUND = dict(os.environ)  # as the user has it
 processor.apply()
@@ -18,11 +18,12 @@ processor.apply()
 import torch  # noqa: E402
 from rich.table import Table  # noqa: E402
 from tokengeom_utils.console import console, say  # noqa: E402
+from tokengeom_utils.surveys import versions  # noqa: E402
 
 PROJECT = Path(__file__).parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
 REDUCED = PROJECT / "_build" / "benchmarks"  # git ignores it: results of a reduced run are not for keeping
-PACKAGES = ("torch", "numpy", "scipy", "transformers", "scikit-learn", "scikit-dimension")
+PACKAGES = ("numba", "scipy", "scikit-learn", "scikit-dimension")
 
 
 def seconds(function):
@@ -43,10 +44,7 @@ def provenance():
         "system": f"{platform.system()} {platform.machine()}",
         "load before": round(os.getloadavg()[0], 2),
         "settings": {name: os.environ[name] for name in processor.settings()},
-        "versions": {
-            "python": platform.python_version(), "tokengeom-utils": __version__,
-            **{name: _version(name) for name in PACKAGES},
-        },
+        "versions": {**versions(), **{name: _version(name) for name in PACKAGES}},
     }
 
 
@@ -68,11 +66,9 @@ def _version(name):
 
 def _processor():
     """The processor's name; virtual machines blur it, so family and model are added."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-    except OSError:
+    facts = processor.facts()
+    if not facts:
         return platform.processor() or platform.machine()
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     family = ", ".join(f"{name} {facts[name]}" for name in ("cpu family", "model") if name in facts)
     return f"{facts.get('model name', platform.machine())} ({family})"
 

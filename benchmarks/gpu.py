@@ -25,7 +25,6 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -193,16 +192,9 @@ def in_turn(model, ids, options):
 
 def aside(model, ids, options):
     """A layer is measured by a second thread: the device is given work while either waits for it."""
-    observer, measuring = geometry.Observer(options.scale_max, options.k_max), []
-    with ThreadPoolExecutor(1) as other:
-
-        def see(cloud):
-            if measuring:
-                measuring.pop().result()
-            measuring.append(other.submit(observer.see, cloud))
-
+    observer = geometry.Observer(options.scale_max, options.k_max)
+    with geometry.aside(observer.see) as see:
         loss = extract.stream_clouds(model, ids, see)
-        measuring.pop().result()
     return found_by(observer, loss)
 
 

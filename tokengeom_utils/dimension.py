@@ -152,8 +152,8 @@ def _fit(first, near, far, n2):
     weight = n1 - 1  # n2 - n1 - 1
 
     # The start solves the score with x / (1 - exp(-x)) = 1 + x / 2 + x^2 / 12, short by less than x^4 / 720, where x
-    # is about 1: good to three digits, so that Newton's method needs three steps. The score falls and is convex, so the
-    # first step never ends right of the root; the others climb to it.
+    # is about 1: good to three digits where the ratios follow the law. The score falls and is convex, so the first step
+    # of Newton's method never ends right of the root; the others climb to it.
     a, b = points - 1 + weight * points, total * (n2 - 1 - weight / 2)
     c = weight * log_mu.square().sum(-1, keepdim=True) / 12
     d = 2 * a / (b + (b**2 - 4 * a * c).clamp(min=0).sqrt())

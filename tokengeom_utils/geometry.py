@@ -8,6 +8,8 @@ Frozen({'layer': 3, 'scale': 4})
 """
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -115,6 +117,25 @@ class Observer:
                 "k": np.arange(1, self.k_max + 1),
             },
         )
+
+
+@contextmanager
+def aside(see):
+    """``see`` in a second thread: a layer is measured while the model computes the next.
+
+    That fills the idle moments of the cores. Never more than two layers wait.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        measuring = None
+
+        def hand_over(cloud):
+            nonlocal measuring
+            if measuring:
+                measuring.result()
+            measuring = thread.submit(see, cloud)
+
+        yield hand_over
+        measuring.result()
 
 
 def _layer(cloud, ranks, k):

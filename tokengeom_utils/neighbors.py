@@ -66,8 +66,10 @@ def nearest_neighbors(cloud, k, drop_duplicates=False):
     """The ``k`` nearest other tokens of every token, by Euclidean distance.
 
     Distances come from the Gram matrix in float64, except for pairs so close that cancellation
-    would cost digits: those are taken from the difference of the two vectors. Works block by
-    block, so memory stays bounded for large clouds, and one cloud at a time for a stack.
+    would cost digits: those are taken from the difference of the two vectors. On a CPU, where few
+    of the tokens are kept, all of them are such differences, of pairs that
+    :mod:`tokengeom_utils.screened` finds. Works block by block, so memory stays bounded for large
+    clouds, and one cloud at a time for a stack.
 
     Parameters
     ----------
@@ -269,12 +271,13 @@ def without_duplicates(cloud, table):
     Neighbors
         The rows of the tokens left out, and columns that no longer exist, are NaN and -1.
     """
-    cloud = as_clouds(cloud)
     *batch, n, k = table.distances.shape
-    flat, is_duplicate = cloud.reshape(-1, *cloud.shape[-2:]), table.is_duplicate.reshape(-1, n)
+    is_duplicate = table.is_duplicate.reshape(-1, n)
     affected = is_duplicate.any(-1).nonzero()[:, 0].tolist()
     if not affected:
         return table
+    cloud = as_clouds(cloud)
+    flat = cloud.reshape(-1, *cloud.shape[-2:])
     distances, indices = table.distances.reshape(-1, n, k).clone(), table.indices.reshape(-1, n, k).clone()
     for i in affected:
         distances[i], indices[i] = torch.nan, -1

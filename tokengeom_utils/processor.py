@@ -8,6 +8,8 @@ import os
 from importlib import metadata
 from pathlib import Path
 
+CPUINFO = Path("/proc/cpuinfo")
+
 
 def settings():
     """Environment variables that suit this processor, as a dict.
@@ -15,10 +17,10 @@ def settings():
     - Threads that spin while they wait for each other slow a busy machine down about eightfold; those that
       sleep cost a few percent on an idle one.
     - numpy's selection for AVX-512 stores compressed vectors, which Zen 4 does in microcode: its version for
-      AVX2 is three times as fast there (``benchmarks/`` has the figures).
+      AVX2 is faster there (``benchmarks/`` says what that is worth to the observables).
     """
     chosen = {"OMP_WAIT_POLICY": "PASSIVE"}
-    if _is_zen4(Path("/proc/cpuinfo")) and tuple(map(int, metadata.version("numpy").split(".")[:2])) >= (2, 4):
+    if _is_zen4() and tuple(map(int, metadata.version("numpy").split(".")[:2])) >= (2, 4):
         chosen["NPY_DISABLE_CPU_FEATURES"] = "X86_V4 AVX512_ICL"
     return chosen
 
@@ -29,11 +31,16 @@ def apply():
         os.environ.setdefault(name, value)
 
 
-def _is_zen4(cpuinfo):
+def facts(cpuinfo=CPUINFO):
+    """What Linux says of the first core, as a dict of strings; empty where there is no such file."""
     try:
-        text = cpuinfo.read_text().split("\n\n")[0]
+        lines = cpuinfo.read_text().split("\n\n")[0].splitlines()
     except OSError:
-        return False
-    facts = {name.strip(): value.split() for name, _, value in (line.partition(":") for line in text.splitlines())}
-    has = set(facts.get("flags", ()))
-    return (facts.get("vendor_id"), facts.get("cpu family")) == (["AuthenticAMD"], ["25"]) and "avx512_vbmi2" in has
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _is_zen4(cpuinfo=CPUINFO):
+    found = facts(cpuinfo)
+    is_family = (found.get("vendor_id"), found.get("cpu family")) == ("AuthenticAMD", "25")
+    return is_family and "avx512_vbmi2" in found.get("flags", "").split()

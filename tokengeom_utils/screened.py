@@ -34,26 +34,7 @@ TIE = 1e-13  # squared distances this close, relatively, are equal
 
 
 def screened_layer(cloud, ranks, k):
-    """As :func:`tokengeom_utils.layer.exact_layer`, for clouds on the CPU.
-
-    Parameters
-    ----------
-    cloud : torch.Tensor on the CPU, shape (..., token, feature)
-        Finite, as :func:`tokengeom_utils.neighbors.as_clouds` returns it.
-    ranks : torch.Tensor of int, shape (rank,)
-        Ascending, beginning with 1, 2; at most N - 1.
-    k : int
-        At most N - 1.
-
-    Returns
-    -------
-    Layer
-
-    Raises
-    ------
-    InputError
-        If a token lies at the origin.
-    """
+    """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_layer` gives for the same arguments."""
     *batch, n, d = cloud.shape
     *arrays, moments = zip(*(_layer(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d)))
     arrays = [torch.from_numpy(np.stack(array)).reshape(*batch, *array[0].shape) for array in arrays]

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -80,21 +79,11 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
         As from :func:`measure`; for several prompts with ``prompt`` as the first dimension.
     """
     from .extract import stream_clouds
-    from .geometry import Observer
+    from .geometry import Observer, aside
 
     observer = Observer(scale_max, k_max)
-    with ThreadPoolExecutor(1) as aside:
-        # A layer is measured while the model computes the next, which fills the cores' idle moments.
-        measuring = None
-
-        def see(cloud):
-            nonlocal measuring
-            if measuring:
-                measuring.result()
-            measuring = aside.submit(observer.see, cloud[..., skip:, :])
-
-        loss = stream_clouds(model, token_ids, see)
-        measuring.result()
+    with aside(observer.see) as see:
+        loss = stream_clouds(model, token_ids, lambda cloud: see(cloud[..., skip:, :]))
     loss = loss.double().mean(-1).cpu().numpy()
     distinct = np.apply_along_axis(lambda ids: len(np.unique(ids)), -1, np.asarray(token_ids))
     batch = ("prompt",) * loss.ndim
