@@ -1,5 +1,7 @@
 """Intrinsic dimension: numbers of other implementations, the likelihood itself, and known dimensions."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokengeom_utils import InputError, gride, gride_scales, levina_bickel, nearest_neighbors, two_nn
+from tokengeom_utils import InputError, gride, gride_scales, levina_bickel, nearest_neighbors, neighbors, two_nn
+from tokengeom_utils.dimension import LOST, gride_from_radii
 
 
 def gaussian(*shape, seed=0):
@@ -202,6 +205,104 @@ def test_one_scale_of_many_is_that_scale():
     assert two_nn(distances).dimension.item() == pytest.approx(scales.dimension[0].item(), rel=1e-12)
 
 
+# Compiled code on a CPU, tensors elsewhere
+
+
+def with_tensors(estimate):
+    """What ``estimate()`` gives where compiled code does not go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbors, "can_screen", lambda cloud: False)
+        return estimate()
+
+
+def some_rows(rng, r):
+    return rng.random(len(r)) < rng.choice([0.02, 0.1, 0.3, 0.7])
+
+
+def change(kind, rng, r):
+    """What can befall a table of neighbors r (token, k)."""
+    rows = some_rows(rng, r)
+    if kind == "dropped":
+        r[rows] = np.nan
+    elif kind == "duplicates":
+        r[rows, : rng.integers(1, r.shape[1])] *= rng.choice([0, 1e-9, 1e-7])
+    elif kind == "ties":
+        r[rows] = r[rows, -1:]
+    elif kind == "rounded":
+        r[:] = np.ceil(r * 4)
+    elif kind == "no such neighbors":
+        r[:, rng.integers(1, r.shape[1]) :] = np.nan
+    elif kind == "far out":  # where many are, nothing is cut
+        r[rows, rng.integers(1, r.shape[1]) :] *= 10 ** rng.uniform(0, 12)
+    elif kind == "all the same":
+        r[:] = r[0]
+    r.sort(1)
+
+
+KINDS = ("dropped", "duplicates", "ties", "rounded", "no such neighbors", "far out", "all the same")
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(7, 200), st.floats(-0.5, 2.5), st.lists(st.sampled_from(KINDS), max_size=2))
+@pytest.mark.filterwarnings("ignore:intrinsic dimension is NaN")
+def test_compiled_code_and_tensors_give_the_same(seed, n, magnitude, kinds):
+    rng = np.random.default_rng(seed)
+    # In a Poisson process of dimension d, r^d grows by independent exponentials from one neighbor to the next.
+    tables = rng.exponential(size=(2, n, 40)).cumsum(-1) ** 10**-magnitude
+    for kind in kinds:
+        for r in tables:
+            change(kind, rng, r)
+    for estimate in (lambda: gride_scales(tables, min(n - 1, 32)), lambda: gride(tables, 6)):
+        found, expected = estimate(), with_tensors(estimate)
+        np.testing.assert_array_equal(found.n_points, expected.n_points)
+        np.testing.assert_allclose(found.dimension, expected.dimension, rtol=1e-12)
+        np.testing.assert_allclose(found.standard_error, expected.standard_error, rtol=1e-12)
+        assert (found.dimension.isnan() == (found.n_points < 3)).all()
+
+
+@pytest.mark.parametrize("d", [0.7, 1, 5, 100])
+def test_the_cut_keeps_what_it_should_however_the_tail_falls(d):
+    distances = np.random.default_rng(0).exponential(size=(500, 101, 64)).cumsum(-1) ** (1 / d)
+    for i, n_points in enumerate(gride_scales(distances, 64).n_points.T.numpy()):
+        mu = distances[..., 2 * 2**i - 1] / distances[..., 2**i - 1]
+        q50, q95 = np.percentile(mu, [50, 95], axis=-1, keepdims=True)
+        np.testing.assert_array_equal(n_points, (mu < q50 + 20 * (q95 - q50)).sum(-1))
+
+
+def test_number_of_threads_and_way_of_passing_change_no_bit():
+    distances = torch.tensor(np.random.default_rng(0).exponential(size=(2, 4, 150, 80)).cumsum(-1) ** 0.2)
+    radii = distances[..., 2 ** torch.arange(7) - 1]
+    ways = [lambda: gride_scales(distances, 64), lambda: gride_from_radii(radii),
+            lambda: gride_scales(distances.mT.contiguous().mT, 64),
+            lambda: gride_scales(torch.cat([distances, distances], -1)[..., :80], 64)]  # fmt: skip
+    before = torch.get_num_threads()
+    expected = ways[0]()
+    try:
+        for threads in (1, 2, 3, 16):
+            torch.set_num_threads(threads)
+            for way in ways:
+                for found, value in zip(way(), expected):
+                    assert torch.equal(found, value)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_gradients_pass():
+    distances = torch.tensor(np.random.default_rng(0).exponential(size=(30, 9)).cumsum(-1) ** 0.2, requires_grad=True)
+    gride_scales(distances, 8).dimension.sum().backward()
+    step = torch.zeros_like(distances).detach()
+    step[4, 3] = 1e-6
+    with torch.no_grad():
+        ahead, behind = (gride_scales(r, 8).dimension.sum() for r in (distances + step, distances - step))
+    assert distances.grad[4, 3].item() == pytest.approx((ahead - behind).item() / 2e-6, rel=1e-6)
+
+
+def test_what_needs_no_compiled_code_does_not_load_it():
+    code = "import sys; from tokengeom_utils import gride, two_nn; two_nn([[1, 2]] * 3); print('numba' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "False"
+
+
 # Known dimensions. N = 2000; the curvature of the sphere and the rim of the ball lower the estimate, noticeably
 # from five dimensions on: the third number is the relative bias allowed beside four standard errors.
 
@@ -227,8 +328,8 @@ def test_noise_is_seen_at_small_scales_only():
 
 # What leaves a dimension as it is
 
-clouds = st.builds(
-    lambda seed, n, d: (np.random.default_rng(seed), n, d), st.integers(0, 10**6), st.integers(20, 120), st.integers(1, 8)
+clouds = st.tuples(
+    st.integers(0, 10**6).map(np.random.default_rng), st.integers(20, 120), st.integers(1, 8)
 )
 derandomized = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -351,6 +452,33 @@ def test_a_degenerate_cloud_has_no_dimension(estimator, distinct):
     cloud = gaussian(distinct, 4)[[0, distinct - 1] * 10]
     result = estimator(table(cloud, 4, drop_duplicates=True))
     assert result.dimension.isnan() and result.standard_error.isnan()
+
+
+LINE = np.arange(400.0)[:, None]
+REASONS = {
+    "one token": (0 * LINE, True, [0]),
+    "two tokens": (LINE % 2, True, [0]),
+    "copies": (LINE % 2, False, [1]),
+    "few tokens": (np.maximum(LINE, 393) ** 2, True, [2]),
+    "line": (LINE, True, [3]),
+    "copies and a line": (np.stack([0 * LINE, LINE]), False, [1, 3]),
+}
+
+
+@pytest.mark.parametrize("cloud, drop, reasons", REASONS.values(), ids=REASONS)
+def test_the_warning_names_the_reason(cloud, drop, reasons):
+    distances = table(cloud, 8, drop)
+    estimators = [lambda: gride_scales(distances, 8), lambda: gride(distances, 8),
+                  lambda: with_tensors(lambda: gride_scales(distances, 8))]  # fmt: skip
+    if 3 not in reasons:  # which GRIDE alone has
+        estimators.append(lambda: levina_bickel(distances, 8))
+    if not {2, 3} & set(reasons):
+        estimators.append(lambda: two_nn(distances))
+    for estimator in estimators:
+        with pytest.warns(RuntimeWarning, match="intrinsic dimension is NaN") as caught:
+            estimator()
+        assert len(caught) == 1 and caught[0].filename == __file__
+        assert [i for i, words in enumerate(LOST) if words in str(caught[0].message)] == reasons
 
 
 def test_a_degenerate_layer_does_not_spoil_the_others():

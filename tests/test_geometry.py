@@ -658,7 +658,7 @@ def test_measured_batch_equals_the_single_prompts(skip):
     model, ids = tiny_llama(), token_ids(3, 60)
     model.network.double()  # so that the rounding of a batched product decides no neighbor
     found = measure_tokens(model, ids, 16, 8, skip)
-    assert set(found.data_vars) == set(VARIABLES)
+    assert set(found.data_vars) == set(VARIABLES) - {"bleu"}  # which compares two orders of the tokens
     assert found.sizes == {"prompt": 3, "layer": 3, "scale": 4, "k": 8}
     for i, row in enumerate(ids):
         alone = measure_tokens(model, row, 16, 8, skip)

@@ -1,8 +1,12 @@
 """The particle picture: what is proven about it, what was published about it, and its symmetries."""
 
+from math import comb
+
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linprog
+from scipy.special import iv
 
 import tokengeom_utils as tg
 from tokengeom_utils.meanfield import (
@@ -10,12 +14,15 @@ from tokengeom_utils.meanfield import (
     cosine_ode,
     cosine_speed,
     count_clusters,
+    effective_groups,
+    hemisphere_margin,
     hemisphere_probability,
     interaction_energy,
     simulate,
     to_sphere,
     uniform_tokens,
     velocity,
+    wave_rate,
 )
 
 KINDS = ("SA", "USA")
@@ -160,6 +167,72 @@ def test_wendel():
     assert (gaps > torch.pi).any(-1).double().mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_margin_of_a_hemisphere_is_that_of_a_linear_program_and_wendel_holds():
+    clouds = uniform_tokens(10, 4, batch=(300,), seed=3)
+    margins = np.array([hemisphere_margin(x) for x in clouds])
+    for x, margin in zip(clouds[:40].numpy(), margins):
+        found = linprog([0, 0, 0, 0, -1], np.c_[-x, np.ones(10)], np.zeros(10), bounds=[(-1, 1)] * 4 + [(None, 1)])
+        assert (found.x[-1] > 1e-9) == (margin > 0)
+    probability = hemisphere_probability(10, 4)
+    assert (margins > 0).mean() == pytest.approx(probability, abs=4 * np.sqrt(probability * (1 - probability) / 300))
+
+
+def test_margin_is_the_distance_of_the_convex_hull():
+    cap = to_sphere([[1.0, 1, 0], [1, -1, 0], [1, 0, 1], [1, 0, -1]])
+    assert hemisphere_margin(cap) == pytest.approx(0.5**0.5)
+    assert hemisphere_margin(torch.eye(5)) == pytest.approx(5**-0.5)
+    assert hemisphere_margin(torch.cat([torch.eye(3), -torch.eye(3)])) == 0
+    centered = uniform_tokens(50, 40, seed=1)
+    assert hemisphere_margin(centered - centered.mean(0)) == 0
+    assert hemisphere_margin(centered[:30]) > 0  # fewer tokens than dimensions
+
+
+@pytest.mark.parametrize("kind, span", [("SA", 0.4), ("USA", 0.02)])
+def test_waves_on_a_ring_grow_at_their_rate(kind, span):
+    beta, k, even = 5.0, np.arange(1, 7), 2 * np.pi * np.arange(64) / 64
+    angle = even + 1e-4 * np.sin(k[:, None] * even)
+    path = simulate(np.stack([np.cos(angle), np.sin(angle)], -1), beta, [0, span], kind, dt=span / 20)
+    angle = torch.atan2(path[..., 1], path[..., 0]).numpy()
+    height = abs(np.exp(1j * k[:, None, None] * angle).mean(-1))
+    np.testing.assert_allclose(np.log(height[:, 1] / height[:, 0]) / span, wave_rate(k, beta, kind), rtol=1e-4)
+    assert wave_rate(3, 2.0, kind) == pytest.approx(9 * iv(3, 2.0) / 2 / (iv(0, 2.0) if kind == "SA" else 1))
+    assert np.isfinite(wave_rate(3, 1e4, "SA"))
+
+
+def test_effective_groups_count_groups_and_are_the_energy():
+    places = torch.eye(4)
+    assert effective_groups(places[[0] * 7], 9.0) == pytest.approx(1)
+    assert effective_groups(places[[0, 0, 1, 1, 2, 2]], 60.0) == pytest.approx(3)
+    assert effective_groups(places[[0, 0, 0, 1]], 60.0) == pytest.approx(1 / (9 / 16 + 1 / 16))
+    cloud, beta = uniform_tokens(30, 3, batch=(2,)), torch.tensor([1.0, 8.0])
+    top = beta.double().exp() / (2 * beta.double())
+    torch.testing.assert_close(effective_groups(cloud, beta), top / interaction_energy(cloud, beta))
+    path = simulate(cloud[0], 8.0, np.linspace(0, 10, 21))
+    assert effective_groups(path, 8.0).diff().max() < 1e-9
+
+
+@pytest.mark.parametrize("causal, falls", [(False, False), (True, True)])
+def test_only_a_mask_can_lower_the_energy(causal, falls):
+    path = simulate(uniform_tokens(32, 3, batch=(16,), seed=42), 2.0, np.linspace(0, 40, 81), causal=causal)
+    energy = interaction_energy(path, 2.0)
+    assert ((energy.diff(dim=-1) / energy[..., 1:]).min() < -1e-6) == falls
+
+
+def test_the_second_token_of_a_masked_cloud_follows_its_equation():
+    beta, angle, h = 2.0, 2.0, 1e-4
+    pair = torch.tensor([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    c = (simulate(pair, beta, [0, h], causal=True)[:, 1] @ pair[0].double()).numpy()
+    assert np.diff(c)[0] / h == pytest.approx((1 - c[0] ** 2) / (1 + np.exp(beta * (1 - c[0]))), rel=1e-3)
+
+
+def test_nobody_leaves_a_hemisphere():
+    start = uniform_tokens(20, 3, batch=(6,), seed=8).clone()
+    start[..., 0].abs_()
+    for kind, beta, dt in (("SA", 9.0, 0.1), ("USA", 2.0, 0.02)):
+        lowest = simulate(start, beta, np.linspace(0, 5, 26), kind, dt=dt)[..., 0].amin(-1)
+        assert lowest.diff(dim=-1).min() > -1e-9
+
+
 def test_clusters_are_counted_by_chains_and_for_every_cloud():
     angle = torch.deg2rad(torch.tensor([[0.0, 2, 4, 6], [0, 90, 180, 270], [10, 11, 90, 91]]))
     cloud = torch.stack([angle.cos(), angle.sin()], -1)
@@ -177,6 +250,87 @@ def test_bad_input_is_refused():
         lambda: interaction_energy(start, 0.0),
         lambda: to_sphere(torch.zeros(2, 3)),
         lambda: cosine_speed(0.0, 3, 1.0, "usa"),
+        lambda: wave_rate(1, 1.0, "usa"),
+        lambda: effective_groups(start, 0.0),
     ):
         with pytest.raises(tg.InputError):
             bad()
+
+
+# The checkers of the two chapters on mean-field theory.
+
+
+def field(x, beta, divide=lambda w: w.sum(1, keepdims=True), project=True):
+    weight = np.exp(beta * x @ x.T)
+    pull = weight / divide(weight) @ x
+    return pull - project * (pull * x).sum(1, keepdims=True) * x
+
+
+def speed(g, n, b, z=None, factor=2):
+    return factor * (1 - g) * ((n - 1) * g + 1) / (np.exp(b * (1 - g)) + n - 1 if z is None else z)
+
+
+def wendel(n, d, up_to=0, m=1, power=1):
+    return sum(comb(n - m, k) for k in range(d + up_to)) / 2 ** (n - power)
+
+
+def wave(beta, power=2, first=1):
+    k = np.arange(1, 60)
+    return np.argmax(k**power * iv(k, beta)) + first
+
+
+def groups(x, beta, diagonal=True, shift=1):
+    similar = np.exp(beta * (x @ x.T - shift))
+    return 1 / (similar.mean() if diagonal else (similar.sum() - len(x)) / (len(x) * (len(x) - 1)))
+
+
+def climb(x, move, beta, project=True):
+    tangent = move - project * (move * x).sum(1, keepdims=True) * x
+    return ((np.exp(beta * x @ x.T) @ x) * tangent).sum() / len(x) ** 2
+
+
+RIGHT = {"sa_velocity": field, "cosine_speed": speed, "hemisphere": wendel, "fastest_wave": wave,
+         "effective_groups": groups, "energy_change": climb}
+WRONG = [
+    ("sa_velocity", lambda x, b: field(x, b)[0], "one velocity"),
+    ("sa_velocity", lambda x, b: field(x, b, project=False), "off the sphere"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: len(w)), "USA"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: 1), "divide by Z_i"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: w.sum(0)), "wrong index"),
+    ("sa_velocity", lambda x, b: field(x, 0.0), "attention is missing"),
+    ("sa_velocity", lambda x, b: x, "softmax over j"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, factor=1), "twice as fast"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, n / np.exp(b * g)), "USA"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, n), "beta = 0"),
+    ("cosine_speed", lambda g, n, b: g, "n - 2"),
+    ("hemisphere", lambda n, d: wendel(n, d, power=n), "at most 1"),
+    ("hemisphere", lambda n, d: wendel(n, d, up_to=1) if d < n else 1.0, "d - 1"),
+    ("hemisphere", lambda n, d: wendel(n, d, m=0, power=0), "n - 1"),
+    ("hemisphere", lambda n, d: 0.5, "three points"),
+    ("hemisphere", lambda n, d: wendel(n, d) if d < n else 0.0, "certain"),
+    ("fastest_wave", lambda b: wave(b, first=0), "counted from"),
+    ("fastest_wave", lambda b: wave(b, 0), "factor k^2"),
+    ("fastest_wave", lambda b: wave(b, 1), "twice"),
+    ("fastest_wave", lambda b: 2, "return the k"),
+    ("effective_groups", lambda x, b: 2.0, "five tokens"),
+    ("effective_groups", lambda x, b: 1 / groups(x, b), "upside down"),
+    ("effective_groups", lambda x, b: groups(x, b, diagonal=False), "belong to the mean"),
+    ("effective_groups", lambda x, b: groups(x, b, shift=0), "the exponent is"),
+    ("effective_groups", lambda x, b: groups(x, b) ** 2, "n^2 pairs"),
+    ("energy_change", lambda x, m, b: climb(x, m, b, project=False), "tangent"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) / 2, "both tokens move"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) * b, "brings down"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) * len(x), "mean over"),
+    ("energy_change", lambda x, m, b: 0.0, "differentiate"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_right_answer_passes(name):
+    assert repr(getattr(tg.check, name)(RIGHT[name])) == "correct"
+
+
+@pytest.mark.parametrize("name, attempt, hint", WRONG)
+def test_a_usual_mistake_is_recognized(name, attempt, hint):
+    answer = getattr(tg.check, name)(attempt)
+    assert not answer.passed and hint in answer.hint, answer.hint

@@ -1,10 +1,11 @@
-"""Neighborhood overlap against plain Python sets."""
+"""Neighborhood overlap and reciprocity against plain Python sets."""
 
 import numpy as np
 import pytest
 import torch
 
 from tokengeom_utils import InputError, nearest_neighbors, neighborhood_overlap
+from tokengeom_utils.overlap import poisson_reciprocity, reciprocity
 
 
 def neighbors(*shape, k, seed=0):
@@ -92,3 +93,77 @@ def test_different_numbers_of_tokens_are_refused():
 def test_k_beyond_the_tables_is_refused(k_max):
     with pytest.raises(InputError, match=rf"k_max = {k_max}\b.*5 and 9"):
         neighborhood_overlap(neighbors(30, 3, k=5), neighbors(30, 3, k=9), k_max)
+
+
+def returned(table, k):
+    """Share of the links of the k nearest that are returned, pair by pair."""
+    near = [set(row[:k]) for row in table.tolist()]
+    links = [(i, j) for i, row in enumerate(near) for j in row]
+    return sum(i in near[j] for i, j in links) / len(links)
+
+
+@pytest.mark.parametrize("n, k_max", [(2, 1), (3, 2), (30, 29), (200, 31)])
+def test_reciprocity_equals_a_count_of_links_for_every_k(n, k_max):
+    table = neighbors(n, 6, k=k_max, seed=n)
+    shares = reciprocity(table)
+    assert shares.dtype == torch.float64 and shares.shape == (k_max,)
+    np.testing.assert_allclose(shares, [returned(table, k) for k in range(1, k_max + 1)], rtol=1e-14)
+    np.testing.assert_array_equal(reciprocity(table, 1), shares[:1])
+
+
+def test_reciprocity_of_a_stack_is_that_of_its_layers():
+    stack = neighbors(2, 3, 40, 5, k=8)
+    together = reciprocity(stack, 5)
+    assert together.shape == (2, 3, 5)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(together[i, j], reciprocity(stack[i, j], 5))
+
+
+def test_all_links_are_returned_where_everyone_is_a_neighbor():
+    assert reciprocity(neighbors(20, 3, k=19))[-1] == 1
+
+
+def test_reciprocity_of_random_links_is_chance():
+    n, k = 500, 20
+    rng = np.random.default_rng(0)
+    links = rng.permuted(np.tile(np.arange(n - 1), (n, 1)), axis=1)[:, :k]
+    links += links >= np.arange(n)[:, None]  # nobody links to itself
+    np.testing.assert_allclose(reciprocity(links), np.arange(1, k + 1) / (n - 1), rtol=0, atol=5 / n)
+
+
+def test_an_empty_place_is_no_link():
+    # 0 and 1 choose each other, 2 was dropped as a duplicate, 3 chooses 1: its one link is not returned.
+    table = torch.tensor([[1, -1], [0, 3], [-1, -1], [1, -1]])
+    np.testing.assert_allclose(reciprocity(table), [2 / 3, 4 / 4])
+    assert reciprocity(torch.full((3, 2), -1)).isnan().all()
+
+
+def test_reciprocity_of_renamed_tokens_is_the_same():
+    cloud = np.random.default_rng(0).normal(size=(90, 5))
+    order = np.random.default_rng(1).permutation(90)
+    a, b = (reciprocity(nearest_neighbors(x, 9).indices) for x in (cloud, cloud[order]))
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("k_max", [0, 6])
+def test_reciprocity_beyond_the_table_is_refused(k_max):
+    with pytest.raises(InputError, match=f"k_max = {k_max}.*holds 5"):
+        reciprocity(neighbors(30, 3, k=5), k_max)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_reciprocity_of_an_even_scatter_is_the_formula(d):
+    # On a torus of side 1 nothing has a border: differences are taken around it.
+    points = np.random.default_rng(d).random((20, 1500, d))
+    apart = np.abs(points[:, :, None] - points[:, None])
+    squared = (np.minimum(apart, 1 - apart) ** 2).sum(-1)
+    np.einsum("bii->bi", squared)[:] = np.inf
+    shares = reciprocity(squared.argmin(-1)[..., None])[:, 0].numpy()
+    error = shares.std(ddof=1) / len(shares) ** 0.5
+    assert abs(shares.mean() - poisson_reciprocity(d)) < 4 * error < 0.02
+
+
+def test_reciprocity_of_an_even_scatter_in_many_dimensions():
+    exact = [2 / 3, 6 * np.pi / (8 * np.pi + 3 * np.sqrt(3)), 16 / 27]
+    np.testing.assert_allclose(poisson_reciprocity(np.array([1, 2, 3])), exact, rtol=1e-12)
+    assert 0.5 < poisson_reciprocity(200) < 0.5 + 1e-9

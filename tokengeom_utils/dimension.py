@@ -16,12 +16,16 @@ True
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
+from . import neighbors
 from .errors import InputError
 
 # Below this fraction of the cloud's median first distance a neighbor is a duplicate.
 ZERO = 1e-8
+# Ties count as this ratio.
+TIED = 1 + 10 * np.finfo(np.float64).eps
 MIN_POINTS = 3
 
 
@@ -78,9 +82,8 @@ def gride(distances, scale=2):
     Denti, Doimo, Laio, Mira, Scientific Reports 12, 20005 (2022), equations 9-11.
     """
     r = _checked(distances, [scale])
-    n1 = scale // 2
-    result = _fit(r[..., 0], r[..., n1 - 1, None], r[..., scale - 1, None], torch.tensor([scale]))
-    return Dimension(*(part[..., 0] for part in result[:3]))
+    n2 = np.array([scale])
+    return Dimension(*(part[..., 0] for part in _enough(_fit(r, n2 // 2 - 1, n2 - 1, n2), r, n2 - 1)))
 
 
 def gride_scales(distances, scale_max=256):
@@ -103,9 +106,9 @@ def gride_scales(distances, scale_max=256):
     """
     if scale_max < 2:
         raise InputError(f"scale_max = {scale_max}: the smallest range scaling is 2")
-    ranks = 2 ** torch.arange(int(scale_max).bit_length())
-    r = _checked(distances, ranks[1:].tolist())
-    return gride_from_radii(r[..., ranks.to(r.device) - 1])
+    n2 = 2 ** np.arange(1, int(scale_max).bit_length())
+    r = _checked(distances, n2.tolist())
+    return DimensionScales(*_enough(_fit(r, n2 // 2 - 1, n2 - 1, n2), r, n2 - 1), torch.from_numpy(n2))
 
 
 def _checked(distances, scales):
@@ -134,62 +137,87 @@ def gride_from_radii(radii):
     -------
     DimensionScales
     """
-    n2 = 2 ** torch.arange(1, radii.shape[-1])
-    return _fit(radii[..., 0], radii[..., :-1], radii[..., 1:], n2)
+    column = np.arange(radii.shape[-1])
+    n2 = 2 ** column[1:]
+    return DimensionScales(
+        *_enough(_fit(radii, column[:-1], column[1:], n2), radii, column[1:]), torch.from_numpy(n2)
+    )
 
 
-def _fit(first, near, far, n2):
-    """The estimates from the distances to the neighbors of rank 1, n2 / 2 and n2."""
-    n, scales = first.shape[-1], n2
-    n2 = n2.to(first.device)
-    log_mu = _log_ratios(first, near, far)  # (..., scale, token), NaN where left out
+def _fit(r, near, far, n2):
+    r"""The estimates (..., scale) from the columns 0, ``near`` and ``far`` of the distances r (..., token, column).
+
+    With :math:`y_i = \frac d2 \ln\mu_i`, :math:`c_i = y_i \coth y_i` and :math:`w = n_2 - n_1 - 1`, the score times
+    :math:`d` is
+
+    .. math:: F(d) = N - 1 + w \sum_i c_i - (1 + \tfrac32 w)\, d \sum_i \ln\mu_i ,
+
+    as :math:`1 / (1 - e^{-2 y}) = (1 + \coth y) / 2`. It falls and is convex, so the first step of Newton's method
+    never ends right of the root, nor left of zero, and the others climb to it. From :math:`y c' = c - c^2 + y^2`,
+    what it needs beside is :math:`\sum_i (c_i^2 - y_i^2)`, which the standard error contains too. It starts from
+    :math:`c = 1 + y^2 / 3`, and at scale 2, where :math:`w = 0`, is there after one step.
+    """
+    if neighbors.can_screen(r) and not r.requires_grad:
+        from .ratios import fit  # compiled code, not needed on a GPU
+
+        *batch, n, k = r.shape
+        parts = fit(r.reshape(-1, n, k).numpy(), near, far, n2)
+        return Dimension(*(torch.from_numpy(part).reshape(*batch, len(n2)) for part in parts))
+
+    log_mu = _log_ratios(r[..., 0], r[..., near], r[..., far])  # (..., scale, token), NaN where left out
     used = ~log_mu.isnan()
     count = used.sum(-1)
-    n1, n2 = (n2 // 2).double()[:, None], n2.double()[:, None]
     log_mu = torch.where(used, log_mu, 0.0)
-    total = log_mu.sum(-1, keepdim=True)
-    points = count.double()[..., None]
-    weight = n1 - 1  # n2 - n1 - 1
-
-    # The start solves the score with x / (1 - exp(-x)) = 1 + x / 2 + x^2 / 12, short by less than x^4 / 720, where x
-    # is about 1: good to three digits where the ratios follow the law. The score falls and is convex, so the first step
-    # of Newton's method never ends right of the root; the others climb to it.
-    a, b = points - 1 + weight * points, total * (n2 - 1 - weight / 2)
-    c = weight * log_mu.square().sum(-1, keepdim=True) / 12
-    d = 2 * a / (b + (b**2 - 4 * a * c).clamp(min=0).sqrt())
+    n, w = count.double(), torch.from_numpy(n2 / 2 - 1).to(r.device)
+    fall = (1 + 1.5 * w) * log_mu.sum(-1)
+    start = n - 1 + w * n
+    d = 2 * start / (fall + (fall**2 - w * start * log_mu.square().sum(-1) / 3).clamp(min=0).sqrt())
     for _ in range(100):
-        term, slope = _score_terms(d, log_mu, used)
-        score = (points - 1) / d + weight * term - (n2 - 1) * total
-        step = score / ((points - 1) / d**2 + weight * slope)
-        d = torch.maximum(d + step, d / 2)
-        if not (step.abs() > 1e-10 * d).any():  # the next would be its square
+        y = d[..., None] / 2 * log_mu
+        c = torch.where(used, y / y.tanh(), 0.0)
+        a, b = c.sum(-1), (c**2 - y**2).sum(-1)
+        before, d = d, d * (n - 1 + w * b) / (d * fall + w * (b - a))
+        if not ((d - before).abs() > 1e-12 * d).any():
             break
-    _, slope = _score_terms(d, log_mu, used)
-    error = (points / d**2 + weight * slope).rsqrt()
-
-    return DimensionScales(*_enough(Dimension(d[..., 0], error[..., 0], count), n), scales)
+    return Dimension(d, d * (n + w * b).rsqrt(), count)
 
 
-def _enough(estimate, n):
-    """``estimate`` with NaN, and a warning that says why, where too few tokens are left of ``n``."""
-    enough = estimate.n_points >= MIN_POINTS
+# Why too few tokens are left, in the order in which they leave.
+LOST = (
+    f"fewer than {MIN_POINTS} tokens are distinct",
+    "nearly all tokens coincide with another",
+    "more neighbors are asked for than there are distinct tokens",
+    "half of the ratios or more are equal, as on a lattice, so that the cut for outliers removes them",
+)
+
+
+def _enough(estimate, r, far):
+    """``estimate`` with NaN, and a warning that says why, where too few tokens are left.
+
+    It took the columns 0 to ``far`` of r (..., token, column); ``far`` is one column, or one for each scale.
+    """
+    dimension, error, count = estimate
+    enough = count >= MIN_POINTS
     if enough.all():
         return estimate
+    first, far = r[..., 0], r[..., far]
+    if far.ndim > first.ndim:
+        first, far = first[..., None, :], far.mT
+    apart = _apart(first)
+    passed = sum((left.sum(-1) >= MIN_POINTS).long() for left in (~first.isnan(), apart, apart & ~far.isnan()))
     warnings.warn(
         f"intrinsic dimension is NaN where fewer than {MIN_POINTS} tokens have a ratio to go by "
-        f"(as few as {int(estimate.n_points.min())} of {n}): the tokens coincide or are equally spaced",
+        f"(as few as {int(count.min())} of {r.shape[-2]}): "
+        + "; ".join(LOST[i] for i in passed.expand(count.shape)[~enough].unique().tolist()),
         RuntimeWarning,
-        stacklevel=5,
+        stacklevel=3,
     )
-    dimension, error, count = estimate
     return Dimension(torch.where(enough, dimension, torch.nan), torch.where(enough, error, torch.nan), count)
 
 
-def _score_terms(d, log_mu, used):
-    """sum log mu / (1 - mu^-d), and minus its derivative, the sum of (log mu)^2 mu^-d / (1 - mu^-d)^2."""
-    fall = torch.expm1(-d * log_mu)  # mu^-d - 1
-    term = torch.where(used, -log_mu / fall, 0.0)
-    return term.sum(-1, keepdim=True), (term**2 * (1 + fall)).sum(-1, keepdim=True)
+def _apart(first):
+    """Which tokens have no duplicate, from their first distances (..., token)."""
+    return first > ZERO * first.nanmedian(-1, keepdim=True).values
 
 
 def _log_ratios(first, near, far):
@@ -198,10 +226,8 @@ def _log_ratios(first, near, far):
     Left out are rows of NaN, tokens with a duplicate, and, as in DADApy, ratios above
     q50 + 20 (q95 - q50), which usually removes nothing. Ties count as a ratio just above one.
     """
-    typical = first.nanmedian(-1, keepdim=True).values
-    usable = (first > ZERO * typical)[..., None]
-    mu = torch.where(usable, far / near, torch.nan).mT
-    mu = torch.where(mu == 1, 1 + 10 * torch.finfo(torch.float64).eps, mu)
+    mu = torch.where(_apart(first)[..., None], far / near, torch.nan).mT
+    mu = torch.where(mu == 1, TIED, mu)
     q50, q95 = _quantiles(mu, (0.5, 0.95))
     return torch.where(mu < q50 + 20 * (q95 - q50), mu, torch.nan).log()
 
@@ -248,7 +274,7 @@ def two_nn(distances, method="mle", fraction=0.9):
         raise InputError(f"method = {method!r}: choose 'mle' or 'linear'")
     if not 0 < fraction < 1:
         raise InputError(f"fraction = {fraction}: the fit needs a part of the ratios, between 0 and 1")
-    usable = r[..., 0] > ZERO * r[..., 0].nanmedian(-1, keepdim=True).values
+    usable = _apart(r[..., 0])
     log_mu = torch.where(usable, (r[..., 1] / r[..., 0]).log(), torch.nan).sort(-1).values
     count = usable.sum(-1)
     if method == "mle":
@@ -259,7 +285,7 @@ def two_nn(distances, method="mle", fraction=0.9):
         minus_log_survival = -torch.log1p(-rank / count[..., None].double())
         x, y = torch.where(kept, log_mu, 0.0), torch.where(kept, minus_log_survival, 0.0)
         d = (x * y).sum(-1) / (x * x).sum(-1)
-    return _enough(Dimension(d, d / count.double().sqrt(), count), r.shape[-2])
+    return _enough(Dimension(d, d / count.double().sqrt(), count), r, 1)
 
 
 def levina_bickel(distances, k=20):
@@ -292,4 +318,4 @@ def levina_bickel(distances, k=20):
     count = (~inverse.isnan()).sum(-1)
     mean = inverse.nanmean(-1)
     spread = ((inverse - mean[..., None]) ** 2).nansum(-1) / (count - 1)
-    return _enough(Dimension(1 / mean, (spread / count).sqrt() / mean**2, count), r.shape[-2])
+    return _enough(Dimension(1 / mean, (spread / count).sqrt() / mean**2, count), r, k - 1)

@@ -1,4 +1,4 @@
-"""The two exceptions a user is meant to read."""
+"""The three exceptions a user is meant to read."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class BuildError(RuntimeError):
     """A chapter or the site failed; the message says where and why. Exit code 1."""
+
+
+class PartialSurvey(RuntimeError):
+    """A survey stopped before its end; what is measured is safe, and the same command goes on. Exit code 3."""

@@ -30,8 +30,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
+from scipy.optimize import nnls
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.special import iv, ive
 from scipy.stats import binom
 
 from .cosine import _directions
@@ -249,6 +251,44 @@ def interaction_energy(tokens, beta):
     return mean / (2 * beta)
 
 
+def effective_groups(tokens, beta):
+    r"""Effective number of groups of a cloud of unit vectors, at resolution :math:`1 / \sqrt\beta`.
+
+    .. math:: G_\beta[\mu] = \Big( \iint e^{\beta (\langle x, y \rangle - 1)} d\mu(x)\, d\mu(y) \Big)^{-1}
+              = \frac{e^\beta}{2 \beta E_\beta[\mu]}
+
+    It is 1 if all tokens are in one place, m for m equal groups that are far apart on the scale of
+    the resolution, and at most the number of tokens. It is the interaction energy in other units:
+    where the energy grows, this number falls.
+
+    Parameters
+    ----------
+    tokens : array_like, shape (..., token, feature)
+        Projected to the unit sphere.
+    beta : float or array_like, shape (...)
+        Positive.
+
+    Returns
+    -------
+    torch.Tensor, shape (...), float64
+
+    References
+    ----------
+    The diversity of order 2 of Leinster and Cobbold, *Measuring diversity: the importance of species
+    similarity*, Ecology 93 (2012), with the similarity :math:`e^{\beta (\langle x, y \rangle - 1)}`.
+
+    Examples
+    --------
+    >>> effective_groups([[1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], beta=50.0)
+    tensor(2., dtype=torch.float64)
+    """
+    x = to_sphere(tokens)
+    beta = torch.as_tensor(beta, dtype=torch.float64, device=x.device)
+    if not (beta > 0).all():
+        raise InputError("the effective number of groups needs beta > 0")
+    return 1 / (_per_pair(beta) * (x @ x.mT - 1)).exp_().mean((-1, -2))
+
+
 def cosine_speed(gamma, n_tokens, beta, kind="SA"):
     r"""Time derivative of the common cosine of tokens that all make the same angle with each other.
 
@@ -376,6 +416,77 @@ def hemisphere_probability(n_tokens, n_features):
     0.75
     """
     return binom.cdf(np.asarray(n_features) - 1, np.asarray(n_tokens) - 1, 0.5)
+
+
+def hemisphere_margin(tokens):
+    r"""Largest margin with which the tokens lie in one hemisphere; 0 if there is no open one.
+
+    .. math:: \max_{|w| = 1} \min_i \langle w, x_i \rangle ,
+
+    if that is positive: the distance from the origin to the convex hull of the tokens. Found by
+    non-negative least squares, which either proves that the origin lies in the hull or finds w.
+
+    Parameters
+    ----------
+    tokens : array_like, shape (token, feature)
+        Projected to the unit sphere.
+
+    Returns
+    -------
+    float
+        0 up to rounding means below 1e-9.
+
+    References
+    ----------
+    Lawson and Hanson, *Solving least squares problems* (1974), Chapter 23: least-distance programming.
+
+    Examples
+    --------
+    >>> round(hemisphere_margin([[1.0, 0.0], [0.0, 1.0]]), 4)
+    0.7071
+    >>> hemisphere_margin([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]])
+    0.0
+    """
+    x = to_sphere(tokens).cpu().numpy()
+    a = np.vstack([x.T, np.ones(len(x))])
+    weights, _ = nnls(a, np.eye(len(a))[-1], maxiter=30 * len(x))
+    rest = np.eye(len(a))[-1] - a @ weights  # the side that no mixture of tokens can reach
+    length = np.linalg.norm(rest[:-1])
+    margin = rest[-1] / length if length > 1e-9 else 0.0
+    return float(margin) if margin > 1e-9 else 0.0
+
+
+def wave_rate(k, beta, kind="SA"):
+    r"""Growth rate of a small wave with ``k`` crests on top of the uniform distribution on the circle.
+
+    .. math:: \lambda_k = \frac{k^2 I_k(\beta)}{\beta} \ \text{(USA)} , \qquad
+              \frac{k^2 I_k(\beta)}{\beta I_0(\beta)} \ \text{(SA)}
+
+    with the modified Bessel functions :math:`I_k`. The fastest wave is the same for both variants.
+
+    Parameters
+    ----------
+    k, beta : array_like
+        They broadcast; ``beta`` positive.
+    kind : {"SA", "USA"}
+
+    Returns
+    -------
+    numpy.ndarray
+
+    References
+    ----------
+    Bruno, Pasqualotto, Agazzi, arXiv:2410.23228, for the role of the fastest wave.
+
+    Examples
+    --------
+    >>> int(np.argmax(wave_rate(np.arange(10), beta=5.0)))
+    3
+    """
+    _check(kind)
+    k, beta = np.asarray(k, dtype=float), np.asarray(beta, dtype=float)
+    size = ive(k, beta) / ive(0, beta) if kind == "SA" else iv(k, beta)
+    return k**2 * size / beta
 
 
 def count_clusters(tokens, cosine=0.999):

@@ -6,6 +6,7 @@
 """
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 
@@ -49,6 +50,45 @@ def shuffle_blocks(token_ids, degree, seed=0):
     check_divisible(len(ids), degree)
     order = np.random.default_rng(seed).permutation(n_blocks) if degree else np.arange(1)
     return ids.reshape(n_blocks, -1)[order].reshape(-1)
+
+
+def bleu(token_ids, reference, n_max=4):
+    r"""How much of the order of a text is left: the BLEU score of a shuffled prompt against the prompt in order.
+
+    .. math:: \mathrm{BLEU} = \Big(\prod_{n=1}^{4} p_n\Big)^{1/4},
+
+    where :math:`p_n` is the share of runs of :math:`n` tokens that the reference has too, each counted at most as often
+    as it occurs there. Both texts are equally long, so there is no penalty for brevity.
+
+    Parameters
+    ----------
+    token_ids, reference : array_like of int, shape (token,)
+    n_max : int
+        Longest run.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    References
+    ----------
+    Papineni, Roukos, Ward, Zhu, *BLEU: a method for automatic evaluation of machine translation*, ACL 2002.
+
+    Examples
+    --------
+    >>> bleu([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]), bleu([3, 1, 5, 2, 4], [1, 2, 3, 4, 5])
+    (1.0, 0.0)
+    """
+    token_ids, reference = (np.asarray(ids).tolist() for ids in (token_ids, reference))
+    if len(token_ids) != len(reference) or len(reference) < n_max:
+        raise InputError(f"BLEU compares two texts of one length, at least {n_max} tokens: "
+                         f"these have {len(token_ids)} and {len(reference)}")
+    precision = []
+    for n in range(1, n_max + 1):
+        found, known = (Counter(zip(*(ids[i:] for i in range(n)))) for ids in (token_ids, reference))
+        precision.append((found & known).total() / found.total())
+    return float(np.prod(precision) ** (1 / n_max))
 
 
 def check_divisible(n_tokens, degree):

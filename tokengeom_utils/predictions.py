@@ -1,0 +1,47 @@
+"""What a model says about the next token: entropy, and how much of it the likeliest tokens carry.
+
+>>> import math, torch
+>>> from tokengeom_utils.predictions import Predictions
+>>> flat = Predictions()
+>>> flat.see(torch.zeros(3, 100))  # three positions, a hundred tokens equally likely
+>>> entropy, mass = flat.means()["entropy"].item(), flat.means()["top_mass"].item()
+>>> abs(entropy - math.log(100)) < 1e-5, abs(mass - 0.07) < 1e-6
+(True, True)
+"""
+
+import torch
+
+TOP = 7  #: the likeliest tokens that are looked at: the paper's mean number of dimensions of the logits
+
+
+class Predictions:
+    """Gathers what the logits say, a chunk of positions at a time."""
+
+    def __init__(self):
+        self._seen = []
+
+    def see(self, logits):
+        r"""Look at the next positions.
+
+        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)`; for the
+        :data:`TOP` likeliest tokens ``top_mass`` is their part of :math:`\sum_\alpha p_\alpha = 1`, ``top_entropy``
+        their part of :math:`S`, and ``top_width`` the difference of the largest and the smallest of their logits.
+
+        Parameters
+        ----------
+        logits : torch.Tensor, shape (position, vocabulary), float32
+        """
+        log_p = logits.log_softmax(-1)
+        entropy = -torch.linalg.vecdot(log_p.exp(), log_p).double()
+        top = log_p.topk(min(TOP, logits.shape[-1])).values.double()
+        p = top.exp()
+        self._seen.append(torch.stack([entropy, p.sum(-1), -(p * top).sum(-1), top[:, 0] - top[:, -1]]))
+
+    def each(self):
+        """What was seen, as a dict of tensors (position,), float64: entropy in nats, top_mass, top_entropy, top_width."""
+        return dict(zip(("entropy", "top_mass", "top_entropy", "top_width"), torch.cat(self._seen, -1)))
+
+    def means(self, n_prompts=1):
+        """The mean over positions, of each prompt if several were seen one after the other: tensors (), or (prompt,)."""
+        means = {name: value.reshape(n_prompts, -1).mean(-1) for name, value in self.each().items()}
+        return means if n_prompts > 1 else {name: value[0] for name, value in means.items()}
