@@ -1,11 +1,12 @@
 # make book   the whole way, from a clean machine to the built site (PROFILE=quick, standard or paper)
 # make test   the same set-up with the test tools, then all the tests
 # make bench  speed and memory, beside the usual way and scikit-dimension; on a quiet machine
+# make results  the surveys in data/results, about 20 minutes on 2 cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test bench clean lock figure
+.PHONY: book test bench results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -21,8 +22,8 @@ bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/python benchmarks/memory.py
 
 # One stamp for each set of extras; either is renewed when what is pinned changes.
-.venv/.book: EXTRAS := book,pocket
-.venv/.test: EXTRAS := book,pocket,test
+.venv/.book: EXTRAS := book,cluster,data,pocket
+.venv/.test: EXTRAS := book,cluster,data,pocket,test
 .venv/.book .venv/.test: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with  make PYTHON=...") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -39,6 +40,15 @@ bench: .venv/.test .venv-dadapy/.ready
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
+# The surveys that the repository holds: the bundled model on all the pocket prompts, and its untrained twin on some.
+results: .venv/.test
+	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
+	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 24 --n-shuffled 0 \
+	  --out _build/results/untrained.zarr
+	@for name in standard untrained; do \
+	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && rm -rf data/results/$$name.zarr && \
+	  $(BIN)/tokengeom export _build/results/$$name.zarr data/results/$$name.zarr || exit 1; done
+
 clean:
 	rm -rf _build
 
@@ -46,7 +56,7 @@ clean:
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --upgrade 'pip>=24'
-	.venv-lock/bin/pip install --quiet -e '.[book,pocket,test]' torch==2.13.0
+	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,pocket,test]' torch==2.13.0
 	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock

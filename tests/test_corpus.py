@@ -106,6 +106,41 @@ def test_texts_in_parquet(tmp_path):
 
     pandas.DataFrame({"text": ["a", "b"]}).to_parquet(tmp_path / "some.parquet")
     assert [p.text for p in tg.load_prompts(tmp_path / "some.parquet", n=2)] == ["a", "b"]
+    metas = [{"pile_set_name": "ArXiv"}, None]
+    pandas.DataFrame({"text": ["a", "b"], "meta": metas}).to_parquet(tmp_path / "pile.parquet")
+    assert [p.domain for p in tg.load_prompts(tmp_path / "pile.parquet")] == ["ArXiv", "pile"]
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(tg.InputError, match="bad.parquet is not Parquet"):
+        tg.load_prompts(tmp_path / "bad.parquet")
+
+
+def test_texts_in_json_and_csv(tmp_path):
+    (tmp_path / "plain.json").write_text(json.dumps(["a", {"text": " b ", "domain": "poem"}]))
+    assert [(p.id, p.domain, p.text) for p in tg.load_prompts(tmp_path / "plain.json")] == [
+        ("plain-00000", "plain", "a"), ("plain-00001", "poem", "b")]
+    sheet = 'id,text,domain\nx,"two\nlines, one text",\ny,plain,poem\n'
+    (tmp_path / "sheet.csv").write_text(sheet, encoding="utf-8-sig")  # as Excel writes it
+    assert [(p.id, p.domain, p.text) for p in tg.load_prompts(tmp_path / "sheet.csv")] == [
+        ("x", "sheet", "two\nlines, one text"), ("y", "poem", "plain")]
+    (tmp_path / "lines.jsonl").write_text('{"text": "one\u2028line"}\n', encoding="utf-8")
+    assert tg.load_prompts(tmp_path / "lines.jsonl")[0].text == "one\u2028line"
+    for content in ('{"text": "a"}', "[1]", "[]"):
+        (tmp_path / "plain.json").write_text(content)
+        with pytest.raises(tg.InputError, match="must have a 'text' field"):
+            tg.load_prompts(tmp_path / "plain.json")
+
+
+def test_a_folder_of_many_kinds(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "hidden.md").write_text("not a prompt")
+    (tmp_path / "deep" / "one.txt").write_text("1")
+    (tmp_path / "deep" / "one.md").write_text("2")
+    (tmp_path / "deep" / "two.jsonl").write_text('{"text": "3"}\n{"text": "4", "id": "four"}\n')
+    found = [(p.id, p.text) for p in tg.load_prompts(tmp_path)]
+    assert found == [("deep/one.md", "2"), ("deep/one.txt", "1"), ("deep/two-00000", "3"), ("four", "4")]
+    (tmp_path / "program.py").write_text("x = 1\n")
+    assert [(p.id, p.domain, p.text) for p in tg.load_prompts(tmp_path / "program.py")] == [("program", "py", "x = 1")]
 
 
 @pytest.mark.parametrize("content", ['{"words": "a"}\n', "\n", '{"text": null}\n', "3\n"])
@@ -150,8 +185,38 @@ def test_pocket_prompts_are_filtered_before_the_first_n_are_taken():
     assert [p.id for p in tg.load_prompts("pocket", n=5, tokenizers=[refuse_speeches])] == expected
 
 
+def test_the_lengths_of_many_texts_are_counted_once(tmp_path, monkeypatch):
+    class Letters:
+        name, fingerprint, asked = "letters", "1", 0
+
+        def tokenize(self, text):
+            return list(text)
+
+        def lengths(self, texts):
+            self.asked += len(texts)
+            return list(map(len, texts))
+
+    monkeypatch.setenv("TOKENGEOM_CACHE", str(tmp_path))
+    monkeypatch.setattr(corpus, "WORTH_KEEPING", 600)
+    prompts = [corpus.Prompt(str(i), "x", "a" * (i % 7)) for i in range(600)]
+    expected = [p for p in prompts if len(p.text) >= 5], [600, 170]
+    letters = Letters()
+    assert corpus.long_enough(prompts, 5, [letters]) == expected and letters.asked == 600
+    assert corpus.long_enough(prompts, 5, [letters.tokenize]) == expected and letters.asked == 600
+    (kept,) = (tmp_path / "lengths").iterdir()
+    kept.write_text("{")  # damaged: counted again
+    assert corpus.long_enough(prompts, 5, [letters]) == expected and letters.asked == 1200
+    letters.fingerprint = "2"
+    corpus.long_enough(prompts, 5, [letters])
+    corpus.long_enough(prompts, 4, [letters])
+    corpus.long_enough(prompts[:-1] + [corpus.Prompt("599", "x", "other")], 5, [letters])
+    assert letters.asked == 3000
+    # The second tokenizer counts only what the first one leaves; a plain function has no fingerprint.
+    assert corpus.long_enough(prompts, 5, [letters, str.split])[1] == [600, 170, 0]
+
+
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(tg.InputError, match="no .txt or .md files"):
+    with pytest.raises(tg.InputError, match="no .txt, .md, .jsonl"):
         tg.load_prompts(tmp_path)
 
 

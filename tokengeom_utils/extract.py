@@ -6,6 +6,7 @@
 """
 
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class TokenClouds(NamedTuple):
 
 
 @torch.inference_mode()
-def stream_clouds(model, token_ids, see):
+def stream_clouds(model, token_ids, see, see_logits=None):
     """Run prompts through the model and hand out each layer's token cloud as soon as it exists.
 
     The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the
@@ -40,6 +41,9 @@ def stream_clouds(model, token_ids, see):
     see : callable
         Called as ``see(cloud)`` for every layer in order; ``cloud`` is (token, feature), or
         (prompt, token, feature) for several prompts, in the model's dtype and on its device.
+    see_logits : callable, optional
+        Called as ``see_logits(logits)`` for one chunk of positions after the other, (position, vocabulary) in
+        float32; the last position of a prompt, which predicts nothing that is known, is left out.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def stream_clouds(model, token_ids, see):
             hooks.callback(block.register_forward_pre_hook(before_block, with_kwargs=True).remove)
         last = backbone(input_ids=ids.reshape(-1, n_tokens), use_cache=False).last_hidden_state
     hand_out(last)
-    return _loss(model.network, last, ids.reshape(-1, n_tokens)).reshape(*ids.shape[:-1], -1)
+    return _loss(model.network, last, ids.reshape(-1, n_tokens), see_logits).reshape(*ids.shape[:-1], -1)
 
 
 def _blocks(model):
@@ -114,7 +118,35 @@ def token_clouds(model, token_ids):
     return TokenClouds(torch.stack(layers), loss, before_norm)
 
 
-def _loss(network, last_hidden, ids):
+def logit_cloud(model, last):
+    """A cloud with the distances of the logits, in as few features as a hidden state has.
+
+    The logits are linear in the last hidden state, :math:`z = W x + b`, so :math:`|z_i - z_j| = |R (x_i - x_j)|` with
+    the triangular factor :math:`R` of :math:`W = Q R`: the vocabulary never enters.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    last : torch.Tensor, shape (..., token, feature)
+        The last layer's cloud, after the final norm.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., token, feature), float64
+        None if the model bends its logits (soft capping), so that they are not linear.
+    """
+    if getattr(model.network.config.get_text_config(), "final_logit_softcapping", None):
+        return None
+    return last.double() @ _logit_factor(model.network).T
+
+
+@lru_cache(1)
+def _logit_factor(network):
+    with torch.no_grad():
+        return torch.linalg.qr(network.get_output_embeddings().weight.double(), mode="r").R
+
+
+def _loss(network, last_hidden, ids, see_logits):
     """Next-token cross-entropy, a chunk of positions at a time."""
     head = network.get_output_embeddings()
     config = network.config.get_text_config()
@@ -127,5 +159,7 @@ def _loss(network, last_hidden, ids):
         logits = head(states).float() * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
+        if see_logits:
+            see_logits(logits)
         losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
     return torch.cat(losses)

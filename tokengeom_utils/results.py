@@ -6,7 +6,7 @@ from pathlib import Path
 from .errors import InputError
 from .paths import data_path
 
-SCHEMA = 2
+SCHEMA = 3
 _PER_LAYER = ("layer",)
 #: name: (dimensions of one measurement, attributes); a store adds (prompt, shuffle) in front
 VARIABLES = {
@@ -28,9 +28,20 @@ VARIABLES = {
         _PER_LAYER, {"long_name": "mean cosine similarity of distinct tokens", "units": "1"}),
     "neighbor_angle": (
         _PER_LAYER, {"long_name": "mean angle between first and second neighbor", "units": "degree"}),
+    "logit_dimension": (
+        ("scale",), {"long_name": "intrinsic dimension of the logits (GRIDE)", "units": "1"}),
+    "logit_dimension_error": (
+        ("scale",), {"long_name": "standard error of the intrinsic dimension of the logits", "units": "1"}),
     "loss": ((), {"long_name": "mean next-token loss", "units": "nat"}),
+    "entropy": ((), {"long_name": "mean entropy of the next-token distribution", "units": "nat"}),
+    "top_mass": ((), {"long_name": "mean probability of the seven likeliest next tokens together", "units": "1"}),
+    "top_entropy": ((), {"long_name": "mean part of the entropy from the seven likeliest next tokens", "units": "nat"}),
+    "top_width": (
+        (), {"long_name": "mean difference between the first and the seventh largest logit", "units": "1"}),
     "distinct_tokens": ((), {"long_name": "distinct tokens in the prompt", "units": "1"}),
+    "bleu": ((), {"long_name": "BLEU score of the prompt against itself in order", "units": "1"}),
 }
+COMMITTED = ("standard", "untrained")
 DIMENSIONS = ("prompt", "shuffle", "layer", "scale", "k")
 #: defaults: the largest range scaling, and the most neighbors of the overlap
 SCALE_MAX, K_MAX = 256, 31
@@ -50,8 +61,9 @@ def open_results(path="standard"):
 
     Parameters
     ----------
-    path : path or "standard"
-        A store written by :func:`survey`, or ``"standard"`` for the results in this repository.
+    path : path, "standard" or "untrained"
+        A store written by :func:`survey`, or the name of one in this repository: the bundled model on all the
+        pocket prompts, or its untrained twin on some of them.
 
     Returns
     -------
@@ -65,16 +77,74 @@ def open_results(path="standard"):
     """
     import xarray as xr
 
-    path = data_path("results", "standard.zarr") if str(path) == "standard" else Path(path)
+    path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else Path(path)
     if not (path / "zarr.json").exists():
         raise InputError(f"no survey at {path}: run  tokengeom survey --out {path}")
-    results = xr.open_zarr(path, consolidated=False).load()
+    try:
+        results = xr.open_zarr(path, consolidated=False)
+    except (ValueError, KeyError) as error:  # of JSON
+        raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
+    if not results.variables and (models := [p.parent.name for p in sorted(path.glob("*/zarr.json"))]):
+        raise InputError(f"{path} holds a survey of each of several models: open one of "
+                         + ", ".join(str(path / model) for model in models))
     if results.attrs.get("schema") != SCHEMA:
         raise InputError(f"{path} has schema {results.attrs.get('schema')}, this version reads schema {SCHEMA}")
-    missing = [name for name in (*VARIABLES, "complete") if name not in results]
+    missing = [name for name in (*VARIABLES, "run") if name not in results]
     if missing or set(results.dims) != set(DIMENSIONS):
         raise InputError(f"{path} is not a complete survey: it lacks {', '.join(missing) or 'dimensions'}")
-    return results.isel(prompt=results.complete.values.astype(bool)).drop_vars("complete")
+    try:
+        results = results.load()
+    except Exception as error:  # zarr raises what its codecs raise
+        raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
+    return results.isel(prompt=results.run.values >= 0)
+
+
+def export(results, path):
+    """Write a survey for other programs, by the ending of ``path``.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`open_results`.
+    path : path
+        ``.parquet``: a tidy table, one value a row, with the columns variable, prompt, domain, shuffle, layer, scale,
+        k and value; what was not measured is left out. ``.nc``: NetCDF 4. ``.zarr``: a store of few files,
+        compressed as a whole, that :func:`open_results` reads.
+
+    Raises
+    ------
+    InputError
+        For another ending, or if a store exists at ``path``.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        tidy(results).to_parquet(path, index=False)
+    elif path.suffix == ".nc":
+        text = {name: results[name].astype(object) for name in ("prompt", "domain", "sha256")}
+        encoding = {name: {"zlib": True, "shuffle": True, "complevel": 9} for name in results.data_vars}
+        results.assign_coords(text).to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    elif path.suffix == ".zarr":
+        from .store import pack
+
+        pack(results, path)
+    else:
+        raise InputError(f"cannot export to {path}: its name must end in .parquet, .nc or .zarr")
+
+
+def tidy(results):
+    """A survey as a pandas.DataFrame with one value a row: see :func:`export`."""
+    import pandas
+
+    frames = []
+    for name in VARIABLES:
+        frame = results[name].to_dataframe(name="value").dropna(subset="value").reset_index()
+        frames.append(frame.assign(variable=name))
+    table = pandas.concat(frames, ignore_index=True)
+    for name in ("layer", "scale", "k"):
+        table[name] = table[name].astype("Int32")
+    for name in ("variable", "prompt", "domain"):
+        table[name] = table[name].astype(str).astype("category")
+    return table[["variable", "prompt", "domain", "shuffle", "layer", "scale", "k", "value"]]
 
 
 def shuffled_prompts(results):
@@ -115,6 +185,7 @@ def open_paper(table="profiles"):
 
 
 def provenance(results):
-    """The attributes of a survey that say how it was made, as a flat dictionary of strings."""
-    keep = ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype", "device")
-    return {**{name: str(results.attrs[name]) for name in keep}, **json.loads(results.attrs["versions"])}
+    """How a survey was made, by its last run if there were several, as a flat dictionary of strings."""
+    made = {name: str(results.attrs[name]) for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")}
+    last = json.loads(results.attrs["runs"])[-1]
+    return {**made, "device": last["device"], "commit": last["commit"], **last["versions"]}

@@ -1,24 +1,26 @@
 """Surveys: every observable of every layer, for one prompt or for many.
 
 ``measure`` takes one prompt through the model once and returns a labelled Dataset; ``survey`` does
-so for many prompts and shuffle degrees and keeps what it finds in a Zarr store. Hidden states are
-measured while they are in memory and dropped; what is stored is small. A survey that was
+so for many prompts and shuffle degrees, here or on a cluster, and keeps what it finds in a Zarr store. Hidden states
+are measured while they are in memory and dropped; what is stored is small. A survey that was
 interrupted goes on where it stopped.
 """
 
 import json
-import os
 import platform
+import re
+import subprocess
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__
-from .errors import InputError
-from .results import K_MAX, SCALE_MAX, SCHEMA, VARIABLES, check_scales
-from .shuffle import DEGREES, check_divisible, prompt_seed, shuffle_blocks
+from . import __version__, store
+from .errors import InputError, PartialSurvey
+from .results import K_MAX, SCALE_MAX, SCHEMA, VARIABLES, check_scales, open_results
+from .shuffle import bleu, check_divisible, prompt_seed, shuffle_blocks
 
 
 def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
@@ -56,8 +58,8 @@ def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MA
     if isinstance(prompt, str):
         prompt = Prompt("text", "text", prompt)
     check_request(n_tokens - skip, (shuffle,), scale_max, k_max, n_tokens)
-    ids = _token_ids(model, prompt, shuffle, n_tokens, seed)
-    return measure_tokens(model, ids, scale_max, k_max, skip)
+    ids, order = _token_ids(model, prompt, shuffle, n_tokens, seed)
+    return measure_tokens(model, ids, scale_max, k_max, skip).assign(bleu=_variable("bleu", bleu(ids, order)))
 
 
 def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
@@ -76,25 +78,59 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     Returns
     -------
     xarray.Dataset
-        As from :func:`measure`; for several prompts with ``prompt`` as the first dimension.
+        As from :func:`measure`, but for ``bleu``, which takes the prompt in order too; for several prompts with
+        ``prompt`` as the first dimension.
     """
     from .extract import stream_clouds
     from .geometry import Observer, aside
+    from .predictions import Predictions
 
-    observer = Observer(scale_max, k_max)
+    observer, predictions, last = Observer(scale_max, k_max), Predictions(), None
+
+    def hand_over(cloud):
+        nonlocal last
+        last = cloud[..., skip:, :]
+        see(last)
+
     with aside(observer.see) as see:
-        loss = stream_clouds(model, token_ids, lambda cloud: see(cloud[..., skip:, :]))
-    loss = loss.double().mean(-1).cpu().numpy()
-    distinct = np.apply_along_axis(lambda ids: len(np.unique(ids)), -1, np.asarray(token_ids))
-    batch = ("prompt",) * loss.ndim
+        loss = stream_clouds(model, token_ids, hand_over, predictions.see)
+    ids = np.asarray(token_ids)
+    summary = {
+        **_logit_dimension(model, last, scale_max),
+        "loss": loss.double().mean(-1).cpu(),
+        **{name: value.reshape(ids.shape[:-1]).cpu() for name, value in predictions.means(len(np.atleast_2d(ids))).items()},
+        "distinct_tokens": np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids),
+    }
     return observer.dataset().assign(
-        loss=(batch, loss, VARIABLES["loss"][1]), distinct_tokens=(batch, distinct, VARIABLES["distinct_tokens"][1])
+        {name: _variable(name, value, ("prompt",) * (ids.ndim - 1)) for name, value in summary.items()}
     )
 
 
+def _variable(name, value, batch=()):
+    dims, attributes = VARIABLES[name]
+    return batch + dims, np.asarray(value), attributes
+
+
+def _logit_dimension(model, last, scale_max):
+    """Intrinsic dimension of the logits; NaN where they are no linear map of the hidden states."""
+    from .dimension import gride_scales
+    from .extract import logit_cloud
+    from .neighbors import nearest_neighbors
+
+    cloud = logit_cloud(model, last)
+    if cloud is None:
+        nothing = np.full((*last.shape[:-2], int(scale_max).bit_length() - 1), np.nan)
+        return {"logit_dimension": nothing, "logit_dimension_error": nothing}
+    with warnings.catch_warnings():  # a prompt of few distinct tokens
+        warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
+        found = gride_scales(nearest_neighbors(cloud, scale_max, drop_duplicates=True).distances, scale_max)
+    return {"logit_dimension": found.dimension.cpu(), "logit_dimension_error": found.standard_error.cpu()}
+
+
 def _token_ids(model, prompt, shuffle, n_tokens, seed):
+    """Token ids of a prompt shuffled, and in order."""
     ids = model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
-    return shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle))
+    return shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle)), ids
 
 
 def check_request(n_points, shuffles, scale_max, k_max, n_tokens=None):
@@ -105,16 +141,19 @@ def check_request(n_points, shuffles, scale_max, k_max, n_tokens=None):
 
 
 def survey(
-    model, prompts, shuffles=(0,), out=None, *, n_shuffled=None, n_tokens=1024, seed=42,
-    scale_max=SCALE_MAX, k_max=K_MAX, batch=None, profile="", model_name=None, progress=None,
+    model, prompts, shuffles=(0,), out=None, *, n_shuffled=None, n_tokens=1024, seed=42, scale_max=SCALE_MAX,
+    k_max=K_MAX, batch=None, profile="", model_name=None, device="auto", dtype="auto", client=None, progress=None,
 ):
     """Measure many prompts at many shuffle degrees into one Zarr store; resumes what it finds there.
 
+    Every finished prompt is on the disk at once, and chunks that are damaged or missing are measured again: whatever
+    stops a survey, a second run ends with the same store as one that was never stopped.
+
     Parameters
     ----------
-    model : LanguageModel or callable
-        The model, or a function that loads it, called only if something is left to measure; then
-        ``model_name`` says which model that is.
+    model : LanguageModel, callable, str or path
+        The model; or a function that loads it, called only if something is left to measure, and then
+        ``model_name`` says which model that is; or the name for :func:`load_model`.
     prompts : list of Prompt
     shuffles : sequence of int
         Degrees; those above 0 are measured for the first ``n_shuffled`` prompts only.
@@ -129,8 +168,12 @@ def survey(
     profile : str
         Recorded in the attributes.
     model_name : str, optional
+    device, dtype : str
+        For :func:`load_model`, where the model is given by name.
+    client : dask.distributed.Client, optional
+        Measure on its workers: each loads the model once, by its name. See :mod:`tokengeom_utils.cluster`.
     progress : callable, optional
-        Called as ``progress(done, total, seconds_each)`` before the first measurement and after each.
+        Called as ``progress(done, total, seconds_each)``, in measurements, before the first and after each.
 
     Returns
     -------
@@ -140,132 +183,141 @@ def survey(
     Raises
     ------
     InputError
-        For bad parameters, a prompt that is too short, or a store of another survey.
+        For bad parameters, a prompt that is too short, a store of another survey, or one that another run writes to.
+    PartialSurvey
+        If some prompts could not be measured; all the others are.
     """
-    import xarray as xr
+    from .models import load_model
 
-    from .results import open_results
-
-    shuffles = tuple(sorted({0, *shuffles}))
+    shuffles = tuple(sorted({0, *shuffles})) if n_shuffled != 0 else (0,)
     check_request(n_tokens, shuffles, scale_max, k_max)
-    n_shuffled = len(prompts) if n_shuffled is None else min(n_shuffled, len(prompts))
     if not prompts:
         raise InputError("a survey needs at least one prompt")
     if len({p.id for p in prompts}) < len(prompts):
         raise InputError("two prompts of the survey share an id")
-    out = Path(out)
-    name = model_name or model.name
+    n_shuffled = len(prompts) if n_shuffled is None else min(n_shuffled, len(prompts))
+    by_name = isinstance(model, (str, Path))
+    name = model_name or (str(model) if by_name else model.name)
     request = {
         "schema": SCHEMA, "model": name, "prompts": [[p.id, p.sha256] for p in prompts], "shuffles": list(shuffles),
         "n_shuffled": n_shuffled, "n_tokens": n_tokens, "seed": seed, "scale_max": scale_max, "k_max": k_max,
     }
-    done = _completed(out, request)
-    plan = {i: shuffles if i < n_shuffled else (0,) for i in range(len(prompts)) if not done[i]}
-    total, count = sum(map(len, plan.values())), 0
-    if not total:
-        return open_results(out)
+    with store.Store(out, request, prompts) as results:
+        if store.exists(out):
+            _forget_damaged(results)
+        todo = np.flatnonzero(~results.done())
+        plan = {int(i): shuffles if i < n_shuffled else (0,) for i in todo}
+        if not plan:
+            return open_results(out)
+        count, started, failed = 0, time.perf_counter(), {}
 
-    model = model() if callable(model) else model
-    for i in plan:  # every prompt is checked before the first is measured
-        model.tokenize(prompts[i].text, n_tokens, name=f"prompt {prompts[i].id}")
-    if progress:
-        progress(0, total, 0.0)
-    started = time.perf_counter()
-    batch = batch or (1 if model.device.type == "cpu" else 8)
-    for group in _parts(list(plan), batch):
-        rows = {}
-        for jobs in _parts([(i, degree) for i in group for degree in plan[i]], batch):
-            ids = [_token_ids(model, prompts[i], degree, n_tokens, seed) for i, degree in jobs]
-            measured = measure_tokens(model, np.stack(ids), scale_max, k_max)
-            rows |= {job: measured.isel(prompt=place) for place, job in enumerate(jobs)}
-            count += len(jobs)
+        def advance(steps):
+            nonlocal count, started
+            if not steps:  # the model is loaded, the first measurement begins
+                started = time.perf_counter()
+            count += steps
             if progress:
-                progress(count, total, (time.perf_counter() - started) / count)
-        for i in group:
-            row = xr.concat([rows[i, degree] for degree in plan[i]], "shuffle").assign_coords(shuffle=list(plan[i]))
-            _write(out, i, row.reindex(shuffle=list(shuffles)), prompts, request, model, profile)
+                progress(count, sum(map(len, plan.values())), (time.perf_counter() - started) / max(count, 1))
+
+        if client is not None:
+            from .cluster import measure_on_workers
+
+            source = str(model) if by_name else name
+            source = str(Path(source).resolve()) if Path(source).is_dir() else source
+            measured = measure_on_workers(client, (source, device, dtype), prompts, plan, request, profile, batch, advance)
+        else:
+            model = load_model(model, device, dtype) if by_name else model() if callable(model) else model
+            measured = _measure_here(model, prompts, plan, request, profile, batch, advance)
+        for group, rows, made in measured:
+            for i, row in zip(group, rows):
+                if isinstance(row, InputError):
+                    failed[i] = row
+                else:
+                    results.write(i, row, made)
+    if failed:
+        i, why = next(iter(failed.items()))
+        raise PartialSurvey(f"{len(failed)} of {len(prompts)} prompts could not be measured, the others are in {out}; "
+                            f"the first is prompt {prompts[i].id}: {why}")
     return open_results(out)
 
 
-def _parts(items, size):
+def _forget_damaged(results):
+    """Have prompts with a damaged or missing chunk measured again."""
+    for file, prompts, what in store.faults(results.path):
+        if prompts is None:
+            raise InputError(f"{results.path} has no way back: {file}, which belongs to all its prompts, is {what}")
+        warnings.warn(f"{results.path}: {file} is {what}; prompt "
+                      f"{', '.join(p.id for p in results.prompts[prompts])} is measured again", stacklevel=3)
+        results.forget(range(prompts.start, prompts.stop))
+
+
+def _measure_here(model, prompts, plan, request, profile, batch, advance):
+    """Measure in this process; yields (places of prompts, their rows, provenance)."""
+    check_lengths(model, [prompts[i] for i in plan], request["n_tokens"])  # before the first is measured
+    advance(0)
+    made = provenance(model, profile)
+    for group in parts(list(plan), batch or (1 if model.device.type == "cpu" else 8)):
+        rows = measure_prompts(model, [prompts[i] for i in group], [plan[i] for i in group], request, batch, advance)
+        yield group, rows, made
+
+
+def parts(items, size):
+    """A list in lists of at most ``size``."""
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def _write(out, i, row, prompts, request, model, profile):
-    """Put the measurements of prompt ``i`` into the store, made at the first one."""
+def check_lengths(model, prompts, n_tokens):
+    """Raise ``InputError`` if a prompt is too short."""
+    for prompt in prompts:
+        model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
+
+
+def measure_prompts(model, prompts, degrees, request, batch=None, advance=None):
+    """The rows of a survey that belong to some prompts.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    prompts : list of Prompt
+    degrees : list of tuple of int
+        The shuffle degrees of each prompt.
+    request : dict
+        What the survey was asked for.
+    batch : int, optional
+        Measurements per forward pass; as many as there are prompts unless given.
+    advance : callable, optional
+        Called as ``advance(steps)`` after each forward pass.
+
+    Returns
+    -------
+    list of xarray.Dataset or InputError
+        For each prompt its measurements, with NaN at degrees that were not asked for, or why there are none.
+    """
     import xarray as xr
 
-    row = row.expand_dims(prompt=1)
-    if not (out / "zarr.json").exists():
-        _create(out, row, prompts, request, model, profile)
-    _check_model(out, model)
-    region = {"prompt": slice(i, i + 1)}
-    row.drop_vars(["shuffle", "layer", "scale", "k"]).to_zarr(out, region=region, consolidated=False)
-    # Written last: a prompt whose flag is set is complete.
-    flag = xr.Dataset({"complete": ("prompt", np.ones(1, np.int8))})
-    flag.to_zarr(out, region=region, consolidated=False)
+    jobs = [(i, degree) for i in range(len(prompts)) for degree in degrees[i]]
+    measured = {}
+    for group in parts(jobs, batch or len(prompts)):
+        ids = [_token_ids(model, prompts[i], degree, request["n_tokens"], request["seed"]) for i, degree in group]
+        try:
+            found = measure_tokens(model, np.stack([shuffled for shuffled, _ in ids]),
+                                   request["scale_max"], request["k_max"])
+        except InputError as error:
+            if len(prompts) == 1:
+                return [error]
+            return [row for prompt, its in zip(prompts, degrees)  # one by one, to know whose fault it is
+                    for row in measure_prompts(model, [prompt], [its], request, batch)]
+        found["bleu"] = _variable("bleu", [bleu(*pair) for pair in ids], ("prompt",))
+        measured |= {job: found.isel(prompt=place) for place, job in enumerate(group)}
+        if advance:
+            advance(len(group))
+    return [
+        xr.concat([measured[i, degree] for degree in its], "shuffle").assign_coords(shuffle=list(its))
+        .reindex(shuffle=request["shuffles"]) for i, its in enumerate(degrees)
+    ]
 
 
-def _completed(out, request):
-    """Which prompts the store holds already; refuses a store that another request made."""
-    import zarr
-
-    if not (out / "zarr.json").exists():
-        if out.exists() and any(out.iterdir()):
-            raise InputError(f"{out} exists and is not a survey store")
-        return np.zeros(len(request["prompts"]), bool)
-    group = zarr.open_group(out, mode="r")
-    made = json.loads(group.attrs["request"])
-    for name, wanted in request.items():
-        if made.get(name) != wanted:
-            found = made.get(name)
-            if isinstance(wanted, list) and len(str(wanted)) > 80:
-                found, wanted = "another list", "the one asked for"
-            raise InputError(
-                f"{out} holds another survey: its {name} is {found}, not {wanted}; delete it or choose another --out"
-            )
-    return group["complete"][:].astype(bool)
-
-
-def _check_model(out, model):
-    import zarr
-
-    made = zarr.open_group(out, mode="r").attrs["model_fingerprint"]
-    if made != model.fingerprint:
-        raise InputError(f"{out} was made with a model of fingerprint {made}, not {model.fingerprint}")
-
-
-def _create(out, row, prompts, request, model, profile):
-    """An empty store of the full size, put in place at once."""
-    import xarray as xr
-
-    n = len(prompts)
-    empty = xr.Dataset(
-        {
-            name: (variable.dims, np.full((n, *variable.shape[1:]), np.nan, np.float64), variable.attrs)
-            for name, variable in row.data_vars.items()
-        },
-        coords={
-            **{name: row[name] for name in ("shuffle", "layer", "scale", "k")},
-            "prompt": ("prompt", np.array([p.id for p in prompts], np.dtypes.StringDType())),
-            "domain": ("prompt", np.array([p.domain for p in prompts], np.dtypes.StringDType())),
-        },
-        attrs={
-            "title": "Token geometry survey", "schema": SCHEMA, "request": json.dumps(request),
-            "model": model.name, "model_fingerprint": model.fingerprint, "n_tokens": request["n_tokens"],
-            "seed": request["seed"], "dtype": str(model.network.dtype), "device": str(model.device),
-            "profile": profile, "versions": json.dumps(versions()),
-        },
-    )
-    empty["complete"] = ("prompt", np.zeros(n, np.int8))
-    encoding = {name: {"chunks": (1, *v.shape[1:])} for name, v in empty.data_vars.items()}
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    empty.to_zarr(temporary, mode="w", encoding=encoding, consolidated=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary.rename(out)
-
-
-def run_profile(parameters, out):
+def run_profile(parameters, out, client=None, quiet=False):
     """Run or complete the survey that a profile describes, with progress on the console.
 
     Parameters
@@ -273,39 +325,122 @@ def run_profile(parameters, out):
     parameters : dict
         From :func:`tokengeom_utils.profiles.load_profile`.
     out : path
-        The Zarr store.
+        The Zarr store. With several models, each has a group of it, by the last part of its name.
+    client : dask.distributed.Client, optional
+        As in :func:`survey`.
+    quiet : bool
+        Say nothing while it goes well.
 
     Returns
     -------
     xarray.Dataset
+        Of the last model, if there are several.
     """
-    from .console import say, track
+    from .models import fetch_model
+
+    names = parameters["model"]
+    models = [names] if isinstance(names, str) else names
+    for model in models:  # what is missing for the last shows before the first is measured
+        fetch_model(model, _tell(quiet))
+    if isinstance(names, str):
+        return _run_model(parameters, Path(out), client, quiet)
+    store.create_group(out)
+    for model in models:
+        results = _run_model({**parameters, "model": model}, Path(out, group_name(model)), client, quiet)
+    return results
+
+
+def group_name(model):
+    """The name of a model as a group of a store with several.
+
+    >>> group_name("mistralai/Mistral-7B-v0.1")
+    'Mistral-7B-v0.1'
+    """
+    return re.sub(r"[^\w.-]", "-", str(model).rstrip("/").split("/")[-1])
+
+
+def _tell(quiet):
+    from .console import say
+
+    return (lambda text: None) if quiet else say
+
+
+def _run_model(parameters, out, client, quiet):
+    from .console import track
     from .corpus import load_prompts
-    from .models import BUNDLED, fetch_bundled_model, load_model
+    from .models import load_model, load_tokenizer
+
+    tell = _tell(quiet)
+    options = {name: parameters[name] for name in ("device", "dtype") if name in parameters}
 
     def load():
-        if parameters["model"] == BUNDLED:
-            fetch_bundled_model(say)
-        say(f"loading {parameters['model']} ...")
-        return load_model(parameters["model"])
+        tell(f"loading {parameters['model']} ...")
+        return load_model(parameters["model"], **options)
 
-    model, tokenizers = load, ()
-    if parameters["prompts"] == "pile-10k":  # chosen, as in the paper, by their length in tokens
-        model = load()
-        tokenizers = (model.tokenize,)
-    prompts = load_prompts(parameters["prompts"], parameters["n_prompts"], parameters["n_tokens"], tokenizers)
+    # The pocket set is known to be long enough for the bundled model; other texts are chosen by their length.
+    rule = parameters.get("tokenizers") or ([] if parameters["prompts"] == "pocket" else [parameters["model"]])
+    prompts = load_prompts(parameters["prompts"], parameters["n_prompts"], parameters["n_tokens"],
+                           [load_tokenizer(name) for name in rule], seed=parameters["seed"], say=tell)
     n_shuffled = min(parameters["n_shuffled"], len(prompts))
-    total = len(prompts) + n_shuffled * (len({0, *parameters["shuffles"]}) - 1)
-    with track(f"survey: {len(prompts)} prompts, {n_shuffled} of them shuffled", total) as advance:
-        return survey(
-            model, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled, model_name=parameters["model"],
-            **{name: parameters[name] for name in ("n_tokens", "seed", "scale_max", "k_max", "profile")},
-            progress=lambda done, left, each: advance(total - left + done, f"({each:.1f} s each)" if done else ""),
-        )
+    total = len(prompts) + n_shuffled * len({*parameters["shuffles"]} - {0})
+    left_over = total
+
+    def progress(done, left, each):
+        nonlocal left_over
+        left_over = left - done
+        advance(total - left_over, f"({each:.2g} s each)" if done else "")
+
+    with track(f"survey: {len(prompts)} prompts, {n_shuffled} of them shuffled", total, quiet) as advance:
+        try:
+            return survey(
+                parameters["model"] if client else load, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled, model_name=parameters["model"],
+                **{name: parameters[name] for name in ("n_tokens", "seed", "scale_max", "k_max", "profile")},
+                **options, batch=parameters.get("batch"), client=client, progress=progress,
+            )
+        except KeyboardInterrupt:
+            why = "interrupted"
+        except OSError as error:
+            why = f"{error.strerror or error} ({error.filename or out})"
+    raise PartialSurvey(f"{why}: {total - left_over} of {total} measurements were made, every finished prompt is in "
+                        f"{out}; the same command goes on from there")
+
+
+def provenance(model, profile=""):
+    """How the numbers of a run are made, as a dict of JSON values."""
+    return {
+        "model_fingerprint": model.fingerprint, "dtype": str(model.network.dtype),
+        "device": _device_name(model.device), "profile": profile, "commit": _commit(), "versions": versions(),
+    }
+
+
+def _device_name(device):
+    import torch
+
+    from .processor import facts
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return facts().get("model name", platform.processor()) or device.type
+
+
+def _commit():
+    """The commit of the checkout, with a plus if it was changed since; empty outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words):
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel").strip()) != here.parent:
+            return ""
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def versions():
     """Versions of what the numbers depend on."""
-    names = ("torch", "transformers", "numpy", "tokenizers")
+    names = ("torch", "transformers", "tokenizers", "numpy", "numba", "scipy")
     return {"tokengeom-utils": __version__, "python": platform.python_version(),
             **{name: metadata.version(name) for name in names}}

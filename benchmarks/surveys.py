@@ -1,0 +1,153 @@
+"""Surveys: what the store and the scheduler cost a prompt, what a second worker brings, what a lost one takes."""
+
+import common  # first: prepares the environment that numpy and torch read
+
+import argparse
+import os
+import signal
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tokengeom_utils as tg
+from common import number, say, spread
+from tokengeom_utils import cluster, store
+from tokengeom_utils.doctor import examine
+from tokengeom_utils.surveys import measure_tokens, provenance
+
+MODEL = "smollm2-135m"
+
+
+def survey(out, prompts, request, **options):
+    """Seconds from the first measurement to the last, and when each ended."""
+    ends = []
+    tg.survey(options.pop("model", MODEL), prompts, (0,), out, model_name=MODEL, **request, **options,
+              progress=lambda *step: ends.append((time.perf_counter(), step[0])))
+    return ends[-1][0] - ends[0][0], ends
+
+
+def overhead(folder, model, prompts, request):
+    """What a survey takes beyond the measurements themselves, and of that the store, per prompt."""
+    ids = [model.tokenize(prompt.text, request["n_tokens"]) for prompt in prompts]
+    sizes = {name: request[name] for name in ("scale_max", "k_max")}
+    measure_tokens(model, ids[0], **sizes)  # compiled, and in memory
+    alone = []
+    for row in ids:
+        start = time.perf_counter()
+        measure_tokens(model, row, **sizes)
+        alone.append(time.perf_counter() - start)
+    in_all, _ = survey(folder / "overhead.zarr", prompts, request, model=model)
+
+    row = tg.measure(model, prompts[0], **request).expand_dims(shuffle=1)
+    made, writes, copies = provenance(model), [], [
+        tg.Prompt(f"{number:04d}", "copy", prompts[0].text) for number in range(100)]
+    request = {**request, "n_shuffled": 0, "prompts": [[copy.id, copy.sha256] for copy in copies], "shuffles": [0]}
+    with store.Store(folder / "writes.zarr", {"schema": tg.results.SCHEMA, "model": MODEL, "seed": 42, **request}, copies) as out:
+        for i in range(len(copies)):
+            start = time.perf_counter()
+            out.write(i, row, made)
+            writes.append(time.perf_counter() - start)
+    size = sum(p.stat().st_size for p in (folder / "writes.zarr").rglob("*") if p.is_file()) / len(copies)
+    start = time.perf_counter()
+    assert examine(folder / "writes.zarr")[0].is_sound
+    return {"seconds of a measurement": spread(alone), "seconds of a survey beyond its measurements":
+            (in_all - sum(alone)) / len(prompts), "seconds of a write": spread(writes[1:]),
+            "bytes of a prompt": size, "files of a prompt": len(tg.results.VARIABLES) + 1,
+            "seconds of a check": (time.perf_counter() - start) / len(copies)}
+
+
+def scheduling(client, n=200):
+    """Seconds that Dask takes for a task that does nothing, with the arguments and the result of a real one."""
+    prompt, row = tg.Prompt("x", "x", "x" * 5000), np.zeros(6000)
+    client.submit(_nothing, prompt, row, pure=False).result()
+    start = time.perf_counter()
+    client.gather([client.submit(_nothing, prompt, row, pure=False) for _ in range(n)])
+    return (time.perf_counter() - start) / n
+
+
+def _nothing(prompt, row):
+    return row
+
+
+def scaling(folder, prompts, request, rounds):
+    """Time on one worker over time on two of the same kind, one thread each; and here with two threads."""
+    found = {"one worker": [], "two workers": [], "seconds of a task": []}
+    for attempt in range(rounds):
+        for n, name in ((1, "one worker"), (2, "two workers")):
+            with cluster.local_cluster(2) as workers, cluster._import("distributed").Client(workers) as client:
+                workers.scale(n)
+                client.wait_for_workers(n)
+                warm = tg.load_prompts("pocket", n=len(prompts) + 4)[len(prompts):]
+                survey(folder / f"warm-{attempt}-{n}.zarr", warm, request, client=client)
+                seconds, _ = survey(folder / f"{attempt}-{n}.zarr", prompts, request, client=client)
+                found[name].append(seconds)
+                if n == 2:
+                    found["seconds of a task"].append(scheduling(client))
+    found["efficiency"] = spread([one / two / 2 for one, two in zip(found["one worker"], found["two workers"])])
+    return found
+
+
+def losses(folder, prompts, request):
+    """A survey on two workers, one of which is killed: how much more was measured than without."""
+    with cluster.local_cluster(2) as workers, cluster._import("distributed").Client(workers) as client:
+        client.wait_for_workers(2)
+        killed = {}
+
+        def kill(done, total, seconds):
+            if done >= len(prompts) // 2 and not killed:
+                name, worker = next(iter(client.scheduler_info(n_workers=-1)["workers"].items()))
+                os.kill(client.run(os.getpid, workers=[name])[name], signal.SIGKILL)
+                killed["at"] = done
+
+        start = time.perf_counter()
+        tg.survey(MODEL, prompts, (0,), folder / "killed.zarr", model_name=MODEL, **request, client=client,
+                  progress=kill)
+        seconds = time.perf_counter() - start
+        log = client.run_on_scheduler(lambda dask_scheduler: [
+            (str(entry[0]), entry[1], entry[2]) for entry in dask_scheduler.transition_log])
+    ended = [key for key, before, after in log if "_measure" in key and (before, after) == ("processing", "memory")]
+    assert examine(folder / "killed.zarr")[0].is_sound and not examine(folder / "killed.zarr")[0].missing
+    return {"prompts": len(prompts), "killed after": killed["at"], "seconds": seconds,
+            "finished twice": len(ended) - len(set(ended)), "under way on the lost worker": 1}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short prompts and few, to try it")
+    options = parser.parse_args()
+    n, rounds, request = 8, 3, {"n_tokens": 1024, "scale_max": 256, "k_max": 31}
+    if options.quick:
+        n, rounds, request = 4, 1, {"n_tokens": 64, "scale_max": 16, "k_max": 8}
+    about = common.provenance()
+    prompts = tg.load_prompts("pocket", n=n)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        folder = Path(folder)
+        say("one process: measurements, store ...")
+        single = overhead(folder, tg.load_model(MODEL), prompts, request)
+        say("one worker and two, by turns ...")
+        scaled = scaling(folder, prompts, request, rounds)
+        say("two workers, one of them killed ...")
+        lost = losses(folder, prompts, request)
+    results = {"provenance": about, "request": {**request, "model": MODEL, "prompts": n}, "one process": single,
+               "workers": scaled, "a lost worker": lost}
+    milliseconds = [("a write, to the disk", single["seconds of a write"]["median"]),
+                    ("everything beyond the measurement", single["seconds of a survey beyond its measurements"]),
+                    ("the check of a prompt before a survey goes on", single["seconds of a check"]),
+                    ("Dask, a task that does nothing", statistics.median(scaled["seconds of a task"]))]
+    efficiency = scaled["efficiency"]
+    tables = [
+        (f"One prompt of {request['n_tokens']} tokens takes {number(single['seconds of a measurement']['median'])} s; "
+         "beside that, in ms", ["", "ms"], [[name, number(1e3 * value)] for name, value in milliseconds]),
+        ("Two workers of one thread against one", ["", "median", "lowest", "highest"],
+         [["parallel efficiency", *(number(efficiency[name]) for name in ("median", "lowest", "highest"))]]),
+        ("One of two workers killed", ["prompts", "killed after", "measured again"],
+         [[str(lost["prompts"]), str(lost["killed after"]),
+           str(lost["finished twice"] + lost["under way on the lost worker"])]]),
+    ]
+    common.write("surveys", options.quick, results, tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Surveys that are killed, interrupted, cut off from their disk, damaged, or run twice: nothing is lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_survey
+import tokengeom_utils as tg
+import xarray as xr
+import yaml
+import zarr
+from conftest import PROJECT, TINY
+from tokengeom_utils import store
+from tokengeom_utils.doctor import examine
+from tokengeom_utils.errors import PartialSurvey
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tiny, out)
+    return out
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "survey.zarr")
+
+
+def lines(path):
+    return "\n".join(line for report in examine(path) for line in report.lines())
+
+
+def test_killed_at_twenty_random_moments(tmp_path):
+    done = subprocess.run([sys.executable, HERE / "tiny_survey.py", tmp_path, "20"], capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)})
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    left = report["left"]
+    assert len(left) == 20 and all(entry["is_sound"] for entry in left)
+    for before, after in zip(left, left[1:]):  # what was there stays there
+        assert after["done"] >= before["done"] or after["store"] != before["store"]
+    assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
+    assert tiny_survey.files(Path(report["last"])) == tiny_survey.files(Path(report["whole"]))
+
+
+def test_at_most_the_prompt_in_flight_is_measured_again(tiny, whole, tmp_path):
+    out, steps = tmp_path / "survey.zarr", []
+
+    def interrupt(done, total, seconds):
+        if done == 5:  # the first prompt has three degrees, the second two of its three
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, progress=interrupt)
+    tiny_survey.run(tiny, out, progress=lambda *step: steps.append(step[:2]))
+    assert steps[0] == (0, 13) and steps[-1] == (13, 13)  # 16 in all
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+
+
+def test_interrupted_on_the_command_line(tmp_path):
+    profile, out = tmp_path / "small.yml", tmp_path / "survey.zarr"
+    small = {"n_prompts": 100, "n_shuffled": 0, "shuffles": [0], "n_tokens": 64, "scale_max": 16}
+    profile.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | small))
+    command = [sys.executable, "-m", "tokengeom_utils.cli", "survey", "--profile", profile, "--out", out]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (store.exists(out) and store.measured(store.open_group(out)).any()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "interrupted" in said and "the same command goes on" in said and said.count("\n") == 1
+    assert examine(out)[0].is_sound and examine(out)[0].missing
+
+
+def test_a_full_disk_stops_the_survey_and_it_goes_on_when_there_is_room(tiny, whole, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", *options, "tmpfs", str(disk)], capture_output=True).returncode == 0
+
+    used = sum(-(-len(data) // 4096) * 4096 for data in tiny_survey.files(whole).values())
+    if sys.platform != "linux" or not mount("-t", "tmpfs", "-o", f"size={int(0.7 * used)}"):
+        pytest.skip("only the superuser of a Linux machine can make a small disk")
+    try:
+        out = disk / "survey.zarr"
+        with pytest.raises(OSError, match="No space left"):
+            tiny_survey.run(tiny, out)
+        report = examine(out)[0]
+        assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
+        assert mount("-o", f"remount,size={4 * used}")
+        tiny_survey.run(tiny, out)
+        assert tiny_survey.files(out) == tiny_survey.files(whole)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm, what", [
+    (flip, "damaged"), (Path.unlink, "missing"), (lambda file: file.write_bytes(b""), "damaged"),
+    (lambda file: file.write_bytes(file.read_bytes()[:-7]), "damaged"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["intrinsic_dimension", "loss"])
+def test_a_damaged_chunk_is_found_named_and_measured_again(tiny, whole, copy, name, harm, what):
+    file = next((copy / name).glob("c.3.*"))
+    harm(file)
+    assert f"{what}: {name}/{file.name} of prompt text-3" in lines(copy)
+    steps = []
+    with pytest.warns(UserWarning, match=f"{name}/{file.name} is {what}; prompt text-3 is measured again"):
+        tiny_survey.run(tiny, copy, progress=lambda *step: steps.append(step[:2]))
+    assert steps[-1] == (3, 3)  # one prompt, three degrees
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_a_damaged_mark_costs_its_prompt_alone(tiny, whole, copy):
+    flip(copy / "run" / "c.2")
+    assert "damaged: run/c.2 of prompt text-2" in lines(copy)
+    with pytest.warns(UserWarning, match="run/c.2 is damaged"):
+        tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_damage_that_cannot_be_mended_is_said(tiny, copy):
+    flip(next((copy / "domain").glob("c*/*")))
+    assert "damaged: domain/" in lines(copy)
+    with pytest.raises(tg.InputError, match="domain/.* is damaged"):
+        tiny_survey.run(tiny, copy)
+    (copy / "zarr.json").write_text("{")
+    for ask in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
+        with pytest.raises(tg.InputError, match="metadata|damaged"):
+            ask(copy)
+
+
+def test_open_results_refuses_damaged_values(copy):
+    flip(next((copy / "loss").glob("c.1.*")))
+    with pytest.raises(tg.InputError, match="damaged.*tokengeom doctor"):
+        tg.open_results(copy)
+
+
+def test_the_doctor_knows_values_that_cannot_be(copy):
+    group = store.open_group(copy, "r+")
+    group["cosine_similarity"][2, 1, 0] = 1.5
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        group["loss"][0] = np.nan
+    text = lines(copy)
+    assert "cosine_similarity of prompt text-2 at degree 1 is outside -1 to 1" in text
+    assert "loss of prompt text-0 at degree 0 is missing" in text and "text-5" not in text
+
+
+def test_two_runs_on_one_store(tiny, copy):
+    request = json.loads(store.open_group(copy).attrs["request"])
+    with store.Store(copy, request, tiny_survey.prompts()):
+        with pytest.raises(tg.InputError, match="another run is writing"):
+            tiny_survey.run(tiny, copy)
+    tiny_survey.run(tiny, copy)
+
+
+def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
+    others = tiny_survey.prompts()
+    others[3] = tg.Prompt("text-3", "letters", others[3].text[::-1])
+    with pytest.raises(tg.InputError, match=r"its prompts is another list \(number 3 is text-3"):
+        tg.survey(tiny, others, tiny_survey.DEGREES, copy, model_name="tiny", **tiny_survey.REQUEST)
+    store.open_group(copy, "r+")["run"][0] = -1
+    twin = tiny.__class__(tiny.name, tiny.network, tiny.tokenizer, "other weights")
+    with pytest.raises(tg.InputError, match="made with model_fingerprint sha256.*not other weights"):
+        tiny_survey.run(twin, copy)
+
+
+def test_a_prompt_that_cannot_be_measured_does_not_stop_the_others(tiny, tmp_path):
+    import torch
+
+    embeddings = tiny.network.get_input_embeddings().weight
+    letter, kept = tiny.tokenizer.convert_tokens_to_ids(";"), None
+    prompts = tiny_survey.prompts()
+    prompts[2] = tg.Prompt("text-2", "letters", ";" + prompts[2].text)  # the only one with this letter
+    with torch.no_grad():
+        kept = embeddings[letter].clone()
+        embeddings[letter] = torch.nan
+    try:
+        for batch in (1, 3):
+            out = tmp_path / f"{batch}.zarr"
+            with pytest.raises(PartialSurvey, match="1 of 8 prompts could not be measured.*text-2: layer 0"):
+                tg.survey(tiny, prompts, (0,), out, batch=batch, **tiny_survey.REQUEST)
+            assert examine(out)[0].missing == ("text-2",)
+    finally:
+        with torch.no_grad():
+            embeddings[letter] = kept
+
+
+def test_provenance_of_every_run(tiny, tmp_path):
+    out = tmp_path / "survey.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, progress=interrupt)
+    results = tiny_survey.run(tiny, out, profile="another")
+    runs = json.loads(results.attrs["runs"])
+    assert [run["profile"] for run in runs] == ["", "another"] and results.run.values.tolist() == [0] + 7 * [1]
+    assert {"torch", "numpy", "numba", "transformers"} <= set(runs[0]["versions"])
+    assert runs[0]["model_fingerprint"] == tiny.fingerprint and runs[0]["dtype"] == "torch.float32"
+    for name, variable in results.variables.items():
+        assert variable.attrs["long_name"], name
+        assert "units" in variable.attrs or name in ("prompt", "domain", "sha256"), name
+
+
+def test_exports_hold_the_same_numbers(whole, tmp_path):
+    import pandas
+    from tokengeom_utils.results import export, provenance
+
+    results = tg.open_results(whole)
+    export(results, tmp_path / "survey.zarr")
+    xr.testing.assert_identical(tg.open_results(tmp_path / "survey.zarr"), results)
+    assert len(list((tmp_path / "survey.zarr").rglob("*"))) < 100 and examine(tmp_path / "survey.zarr")[0].is_sound
+    assert provenance(tg.open_results(tmp_path / "survey.zarr"))["model"] == "tiny"
+
+    export(results, tmp_path / "survey.nc")
+    with xr.open_dataset(tmp_path / "survey.nc", engine="h5netcdf") as read:
+        for name in results.data_vars:
+            np.testing.assert_array_equal(read[name], results[name])
+            assert read[name].attrs["units"] == results[name].attrs["units"]
+        assert read.prompt.values.tolist() == results.prompt.values.tolist() and read.attrs["Conventions"] == "CF-1.11"
+
+    export(results, tmp_path / "survey.parquet")
+    table = pandas.read_parquet(tmp_path / "survey.parquet")
+    row = table.query("variable == 'intrinsic_dimension' and prompt == 'text-1' and shuffle == 2 and layer == 1")
+    np.testing.assert_array_equal(row.set_index("scale").value, results.intrinsic_dimension.sel(
+        prompt="text-1", shuffle=2, layer=1))
+    assert len(table.query("variable == 'loss'")) == 16
+    with pytest.raises(tg.InputError, match="must end in"):
+        export(results, tmp_path / "survey.xls")
