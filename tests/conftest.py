@@ -28,7 +28,7 @@ def book(tmp_path_factory, model):
     project = tmp_path_factory.mktemp("project")
     for name in ("_config.yml", "_toc.yml", "constraints.txt"):
         shutil.copy(PROJECT / name, project)
-    for name in ("book", "data", "notebooks"):
+    for name in ("book", "data", "notebooks", "benchmarks/results"):
         shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
     out = tmp_path_factory.mktemp("built")
     build_book(TINY, project, out)

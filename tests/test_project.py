@@ -63,14 +63,15 @@ def test_every_public_name_exists_and_is_documented():
         assert getattr(tg, name).__doc__, name
 
 
-NUMERICS = ("shuffle", "neighbors", "dimension", "overlap", "cosine", "layer", "screened", "meanfield", "statistics")
+NUMERICS = ("shuffle", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "predictions",
+            "meanfield", "statistics")
 
 
 @pytest.mark.parametrize("name", NUMERICS)
 def test_numerics_know_nothing_of_models_files_or_plots(name):
     tree = ast.parse((PROJECT / "tokengeom_utils" / f"{name}.py").read_text())
     allowed = {"torch", "numpy", "scipy", *sys.stdlib_module_names}
-    if name == "screened":
+    if name in ("screened", "ratios"):
         allowed.add("numba")
     if name == "statistics":
         allowed.add("xarray")  # its results are labelled

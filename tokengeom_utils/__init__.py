@@ -17,6 +17,7 @@ _HOME = {
     "Prompt": "corpus",
     "load_prompts": "corpus",
     "load_model": "models",
+    "load_tokenizer": "models",
     "token_clouds": "extract",
     "shuffle_blocks": "shuffle",
     "nearest_neighbors": "neighbors",
@@ -35,7 +36,7 @@ _HOME = {
     "open_paper": "results",
     "loss_correlation": "statistics",
 }
-_MODULES = ("figures", "meanfield", "claims")
+_MODULES = ("figures", "meanfield", "overlap", "shapes", "claims", "check")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

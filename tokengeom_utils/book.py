@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,14 +96,14 @@ def run_chapters(project, out, parameters):
     executed.mkdir(parents=True, exist_ok=True)
     shared = {
         "package": _hash_tree(Path(__file__).parent, "*.py"),
-        "data": _hash_tree(project / "data", "*.csv"),
+        "data": _hash(*(_hash_tree(project / name, "*") for name in ("data", "benchmarks/results"))),
         "survey": _hash_tree(out / "survey.zarr", "*"),
         "versions": _hash(platform.python_version(), _read(project / "constraints.txt")),
     }
     stale = []
     for source in chapters(project):
         given = _parameters_of(source, parameters | {"results": out / "survey.zarr"})
-        key = {"source": _hash(_read(source)), "parameters": _hash(json.dumps(given, sort_keys=True)), **shared}
+        key = {"source": _sha256(source.read_bytes()), "parameters": _hash(json.dumps(given, sort_keys=True)), **shared}
         target = executed / f"{source.stem}.ipynb"
         made = nbformat.read(target, 4).metadata.get("tokengeom", {}).get("key", {}) if target.exists() else None
         if made != key:
@@ -196,13 +197,12 @@ def _page(notebook, source, given, key, seconds):
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         cells.append(cell)
-    options = " \\\n    ".join(f"-y '{json.dumps({name: value})}'" for name, value in given.items())
+    options = " \\\n    ".join(f"-y {shlex.quote(json.dumps({name: value}))}" for name, value in given.items())
     rerun = (
         f"```{{admonition}} Rerun this chapter\n:class: dropdown\n\n"
         f"Executed with profile `{given.get('profile', '')}` in {seconds:.0f} s. From the folder `notebooks`:\n\n"
         f"~~~bash\njupytext --to ipynb {source.name}\n"
-        f"papermill {source.stem}.ipynb executed.ipynb -k python3 \\\n    {options}\n~~~\n\n"
-        f"Source `sha256:{key['source'][:16]}`, code `{key['package'][:16]}`, survey `{key['survey'][:16]}`.\n```\n"
+        f"papermill {source.stem}.ipynb executed.ipynb -k python3 \\\n    {options}\n~~~\n```\n"
     )
     cells.append(nbformat.v4.new_markdown_cell(rerun, id=_hash(source.stem, "rerun")[:12]))
     notebook.cells = cells
@@ -211,12 +211,63 @@ def _page(notebook, source, given, key, seconds):
     return notebook
 
 
+def _stage(path):
+    """An executed chapter as files of the site: the notebook with a box under each figure, and its tables as CSV.
+
+    Parameters
+    ----------
+    path : Path
+        What :func:`execute_chapter` has written.
+
+    Returns
+    -------
+    dict of str to bytes
+        By file name.
+    """
+    import nbformat
+
+    notebook = nbformat.read(path, 4)
+    about = notebook.metadata["tokengeom"]
+    cells, tables = [], {}
+    for cell in notebook.cells:
+        cells.append(cell)
+        found = [output.data.pop("text/csv") for output in cell.get("outputs", []) if "text/csv" in output.get("data", {})]
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if found and (not name or len(found) > 1):
+            raise BuildError(f"{path.stem}: a cell that draws must draw one figure, with a name:\n{cell.source[:200]}")
+        if found:
+            tables[f"{name}.csv"] = table = found[0].encode()
+            box = _figure_box(path.stem, f"{name}.csv", table, about)
+            cells.append(nbformat.v4.new_markdown_cell(box, id=_hash(name, "box")[:12]))
+    notebook.cells = cells
+    return {path.name: nbformat.writes(notebook).encode(), **tables}
+
+
+def _figure_box(stem, name, table, about):
+    """Where a figure comes from, and how to make it again."""
+    given, key = about["parameters"], about["key"]
+    needs = ", once `make book` has measured the survey" if "results" in given else ""
+    seed = f"seed {given['seed']}" if "seed" in given else "no seed of its own"
+    return (
+        f"````{{dropdown}} Reproduce this figure\n:class-container: reproduce\n\n"
+        f"- Its data: {{download}}`{name}`, {table.count(bytes([10])) - 1:,} rows, sha256 `{_sha256(table)[:16]}`.\n"
+        f"- The notebook as executed: {{download}}`{stem}.ipynb`. Profile `{given.get('profile', '')}`, {seed}; "
+        f"the whole chapter took {about['seconds']:.0f} s.\n"
+        f"- To make it again, in the folder `notebooks`{needs}:\n\n"
+        f"  ~~~bash\n  jupytext --to ipynb {stem}.md\n"
+        f"  papermill {stem}.ipynb executed.ipynb -k python3 -y {shlex.quote(json.dumps(given))}\n  ~~~\n\n"
+        f"- sha256 of the chapter's text `{key['source'][:16]}`, of the package `{key['package'][:16]}`, "
+        f"of the survey `{key['survey'][:16]}`, of the data `{key['data'][:16]}`.\n````\n"
+    )
+
+
 def build_site(project, out, parameters):
     """Build the site beside the old one, and put it in its place only when it is whole."""
     stage = out / "source"
-    files = {Path(p).relative_to(project): p for name in STATIC for p in _files(project / name)}
-    files |= {Path("notebooks", p.name): p for p in sorted((out / "chapters").glob("*.ipynb"))}
-    key = _hash(*(f"{name} {_hash(path.read_bytes())}" for name, path in sorted(files.items())),
+    files = {path.relative_to(project): path.read_bytes() for name in STATIC for path in _files(project / name)}
+    for path in sorted((out / "chapters").glob("*.ipynb")):
+        files |= {Path("notebooks", name): content for name, content in _stage(path).items()}
+    key = _hash(*(f"{name} {_sha256(content)}" for name, content in sorted(files.items())),
                 _read(project / "constraints.txt"))
     html, stamp = out / "html", out / "html.key"
     if html.is_dir() and stamp.is_file() and stamp.read_text() == key:
@@ -226,10 +277,10 @@ def build_site(project, out, parameters):
         relative = old.relative_to(stage)
         if relative.parts[0] != "_build" and relative not in files:
             old.unlink()
-    for relative, path in files.items():
+    for relative, content in files.items():
         copy = stage / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        copy.write_bytes(content)
     # --all: each page shows the titles of all the others, and static files are only copied with it.
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
                "build", str(stage), "--all", "-W", "--keep-going", "-q"]
@@ -263,6 +314,10 @@ def _files(path):
 
 def _read(path):
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def _hash(*parts):

@@ -1,30 +1,18 @@
 """Claims: what the paper says, what a survey says, and a verdict by a written rule.
 
-Every claim is broken into parts. A part is a direction that the paper reports (the peak is higher,
-the correlation is positive), and it is judged on its own:
+Each of the sixteen functions here takes a survey and answers with a :class:`Claim`: what the paper reports and where,
+what the survey shows, and the parts into which the claim was cut. How a part is judged, and how the verdict follows,
+stands in :mod:`tokengeom_utils.judging`; :func:`evaluate` makes the whole ledger, with Holm's correction over it.
 
-``holds``
-    the survey shows the paper's direction, at the level :data:`LEVEL`;
-``opposite``
-    it shows the other direction, at the same level;
-``undecided``
-    neither;
-``untested``
-    the survey holds too little to ask.
-
-Differences between degrees of one prompt are judged by a sign-flip test over prompts
-(:func:`sign_flip_p_value`), which needs :data:`MIN_PAIRED` prompts; correlations over prompts and
-quantities of an average profile by a bootstrap over prompts, and correlations need
-:data:`MIN_CORRELATED`. The verdict follows from the parts and from nothing else: see :func:`verdict`.
-
->>> from tokengeom_utils.claims import Part, verdict
->>> verdict([Part("peak", 1.0, 0.03, "holds"), Part("fall", 0.5, 0.8, "undecided")])
-'partly'
+>>> from tokengeom_utils.claims import CLAIMS, VERDICTS
+>>> len(CLAIMS), VERDICTS
+(16, ('reproduced', 'partly', 'not at this scale', 'not testable here'))
 
 References
 ----------
-Viswanathan et al., arXiv:2501.10573. Layers here are numbered as there, 1 to L; the last is taken
-after the final norm.
+Viswanathan et al., arXiv:2501.10573, and the arrays and notes in the authors' repository
+(github.com/RitAreaSciencePark/token_geometry). Layers here are numbered as there, 1 to L; the last is taken after the
+final norm.
 """
 
 from functools import lru_cache, wraps
@@ -32,29 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .judging import (LEVEL, MIN_CORRELATED, MIN_PAIRED, OUTCOMES, VERDICTS, Part, after_holm, correlated, counted,
+                      paired, resampled, sign_flip_p_value, untested, verdict)
+from .predictions import TOP
 from .results import PAPER_LAYERS, open_paper, relative_depth, shuffled_prompts
-from .statistics import bootstrap_draws, correlation_p_value, partial_correlation, pearson, spearman
-
-#: Significance level of one part of a claim; intervals have the level 1 - LEVEL.
-LEVEL = 0.05
-#: Fewest prompts with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031).
-MIN_PAIRED = 6
-#: Fewest prompts for a correlation over prompts: below it an interval covers most of [-1, 1].
-MIN_CORRELATED = 10
-VERDICTS = ("reproduced", "partly", "not at this scale", "not testable here")
-OUTCOMES = ("holds", "opposite", "undecided", "untested")
+from .statistics import (bootstrap_correlations, bootstrap_draws, correlation_p_value, p_text, partial_correlation,
+                         pearson, spearman)
 
 _MODELS = ("Llama-3-8B", "Mistral-7B", "Pythia-6.9B")
-
-
-class Part(NamedTuple):
-    """One direction that a claim asserts."""
-
-    name: str
-    agree: float  #: share of prompts, resamples, layers or steps on the paper's side; NaN if untested
-    p_value: float  #: two-sided; NaN where an interval or a count decides
-    outcome: str  #: one of :data:`OUTCOMES`
-    test: str = ""  #: the test in words, with its numbers
+_ARRAYS = "the authors' arrays, 50 prompts"
 
 
 class Claim(NamedTuple):
@@ -62,113 +36,18 @@ class Claim(NamedTuple):
 
     number: int
     statement: str
-    paper: str
+    paper: str  #: what the paper reports
+    source: str  #: where
     ours: str
     test: str
     verdict: str  #: one of :data:`VERDICTS`
+    corrected: str  #: the verdict after Holm's correction over all claims; empty if judged alone
     reason: str
     parts: tuple = ()
 
 
 class _NotTestable(Exception):
     """The survey, or any survey, lacks what a claim needs."""
-
-
-def verdict(parts):
-    """The verdict on a claim from the outcomes of its parts.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-
-    Returns
-    -------
-    str
-        ``"not testable here"`` if no part could be tested, ``"reproduced"`` if every part was
-        tested and holds, ``"partly"`` if some hold, ``"not at this scale"`` if none does.
-    """
-    outcomes = [part.outcome for part in parts]
-    if all(outcome == "untested" for outcome in outcomes):
-        return "not testable here"
-    if all(outcome == "holds" for outcome in outcomes):
-        return "reproduced"
-    return "partly" if "holds" in outcomes else "not at this scale"
-
-
-def sign_flip_p_value(differences, seed=42, n_random=9999):
-    """Two-sided p-value of the hypothesis that paired differences are symmetric about zero.
-
-    The mean difference is compared with the means after every pattern of sign flips, or after
-    ``n_random`` random patterns and the identity when there are more than 12 differences.
-
-    Parameters
-    ----------
-    differences : array_like, shape (prompt,)
-    seed, n_random : int
-        For the random patterns.
-
-    Returns
-    -------
-    float
-        At least ``2 / 2**n``.
-
-    Examples
-    --------
-    >>> sign_flip_p_value([1.0, 2.0, 1.5, 0.5, 1.0, 3.0])
-    0.03125
-    """
-    differences = np.asarray(differences, float)
-    n = len(differences)
-    if n <= 12:
-        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    else:
-        signs = 2 * np.random.default_rng(seed).integers(0, 2, (n_random + 1, n), dtype=np.int8) - 1
-        signs[0] = 1
-    means = np.abs(signs @ differences)
-    return float(np.mean(means >= means[0] * (1 - 1e-12)))
-
-
-# --- how a part is judged ---------------------------------------------------------------------
-
-
-def _paired(name, differences, seed):
-    """A part from one difference per prompt, positive on the paper's side."""
-    differences = differences[np.isfinite(differences)]
-    n = len(differences)
-    if n < MIN_PAIRED:
-        return _untested(name, f"{n} prompts, at least {MIN_PAIRED} are needed")
-    p = sign_flip_p_value(differences, seed)
-    outcome = "undecided" if p >= LEVEL else "holds" if differences.mean() > 0 else "opposite"
-    agree = float(np.mean(differences > 0))
-    return Part(name, agree, p, outcome, f"sign-flip test, {n} prompts, {_p(p)}, {agree:.0%} agree")
-
-
-def _resampled(name, draws, n, low=0.0, high=np.inf):
-    """A part from bootstrap draws of a quantity that the paper puts between ``low`` and ``high``."""
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return _untested(name, "undefined for these prompts")
-    ends = np.percentile(draws, [50 * LEVEL, 100 - 50 * LEVEL])
-    inside = low <= ends[0] and ends[1] <= high
-    outside = ends[1] < low or ends[0] > high
-    agree = float(np.mean((draws >= low) & (draws <= high)))
-    outcome = "holds" if inside else "opposite" if outside else "undecided"
-    return Part(name, agree, np.nan, outcome,
-                f"bootstrap over {n} prompts, {1 - LEVEL:.0%} interval {ends[0]:.2f} to {ends[1]:.2f}")
-
-
-def _counted(name, agree, needed):
-    """A part that holds if a share of layers or steps reaches what is needed; no test stands behind it."""
-    outcome = "holds" if agree >= needed else "undecided" if agree > 1 - needed else "opposite"
-    return Part(name, float(agree), np.nan, outcome, f"a count, {agree:.0%}, {needed:.0%} needed")
-
-
-def _untested(name, why):
-    return Part(name, np.nan, np.nan, "untested", f"untested: {why}")
-
-
-def _p(value):
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 # --- what the claims read from a survey -------------------------------------------------------
@@ -264,8 +143,14 @@ class _Survey:
     def draws(self, statistic, *samples):
         return bootstrap_draws(statistic, *samples, n_bootstrap=self.n_bootstrap, seed=self.seed)
 
+    def correlations(self, x, y):
+        return bootstrap_correlations(x, y, n_bootstrap=self.n_bootstrap, seed=self.seed)
+
     def paired(self, name, differences):
-        return _paired(name, np.asarray(differences, float), self.seed)
+        return paired(name, differences, self.seed)
+
+    def correlated(self, name, x, y, sign=1):
+        return correlated(name, x, y, sign, self.n_bootstrap, self.seed)
 
 
 @lru_cache(maxsize=None)
@@ -288,16 +173,19 @@ def _each(text):
     return "; ".join(f"{model} {text(model)}" for model in _MODELS)
 
 
-def _runs(layers):
-    """Layer numbers as text: 3, 6, 12-18."""
-    layers = [int(layer) for layer in layers]
-    runs = []
-    for layer in layers:
-        if runs and layer == runs[-1][1] + 1:
-            runs[-1][1] = layer
+def runs(layers):
+    """Layer numbers as text.
+
+    >>> runs([3, 6, 12, 13, 14])
+    '3, 6, 12-14'
+    """
+    spans = []
+    for layer in map(int, layers):
+        if spans and layer == spans[-1][1] + 1:
+            spans[-1][1] = layer
         else:
-            runs.append([layer, layer])
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs) or "none"
+            spans.append([layer, layer])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in spans) or "none"
 
 
 def _list(values, digits=2):
@@ -307,7 +195,7 @@ def _list(values, digits=2):
 def _claim(number, statement):
     """Turn a judge into a public function ``(results, n_bootstrap=2000, seed=42) -> Claim``.
 
-    A judge is a generator: it yields the paper's side, then ``(ours, parts, note)``. In that order
+    A judge is a generator: it yields ``(paper, source)``, then ``(ours, parts, note)``. In that order
     the paper's figures stand in the ledger even where ``_NotTestable`` ends the judging.
     """
 
@@ -315,11 +203,11 @@ def _claim(number, statement):
         @wraps(judge)
         def claim(results, n_bootstrap=2000, seed=42):
             steps = judge(_Survey(results, n_bootstrap, seed))
-            paper = next(steps)
+            paper, source = next(steps)
             try:
                 ours, parts, note = next(steps)
             except _NotTestable as limit:
-                return Claim(number, statement, paper, "not measured", "none", VERDICTS[-1], f"{limit}.")
+                return Claim(number, statement, paper, source, "not measured", "none", VERDICTS[-1], "", f"{limit}.")
             decided = verdict(parts)
             by = {o: [p.name for p in parts if p.outcome == o] for o in OUTCOMES}
             words = {"holds": "holds", "opposite": "the opposite is seen", "undecided": "undecided",
@@ -327,7 +215,7 @@ def _claim(number, statement):
             reason = "; ".join(f"{words[o]}: {', '.join(names)}" for o, names in by.items() if names)
             reason = f"{reason[0].upper()}{reason[1:]}.{' ' + note if note else ''}"
             test = "; ".join(f"{part.name}: {part.test}" for part in parts)
-            return Claim(number, statement, paper, ours, test, decided, reason, tuple(parts))
+            return Claim(number, statement, paper, source, ours, test, decided, "", reason, tuple(parts))
 
         del claim.__wrapped__  # so that help() shows the signature of the claim, not of the judge
         return claim
@@ -340,23 +228,29 @@ def _claim(number, statement):
 
 @_claim(1, "The intrinsic dimension rises to a peak in the first half of the layers and falls after it.")
 def early_peak(survey):
-    """Mean profile of the ordered prompts at scale 2: rise, fall, and depth of the maximum."""
+    """Mean profile of the ordered prompts at scale 2: rise, fall, and depth of the maximum.
+
+    The height of a prompt is taken where the *other* prompts peak: a maximum that has been searched for is above its
+    neighbors by definition.
+    """
     peaks = _paper_peak()
     final = _paper("intrinsic_dimension", 2).loc[PAPER_LAYERS]
     yield _each(lambda m: f"{peaks[m][0]:.2f} at layer {peaks[m][1]} of {PAPER_LAYERS}, "
-                          f"{final[m]:.2f} at the last") + "."
+                          f"{final[m]:.2f} at the last") + ".", f"scaling 2, mean profiles; {_ARRAYS}"
     peak = survey.peak()
     profile = survey.ordered("intrinsic_dimension", scale=2)
     depth = survey.depth
     draws = survey.draws(lambda x: depth[np.nanargmax(x.mean(-1))], profile.T)
     mean = profile.mean(0)
+    elsewhere = np.nanargmax(mean * len(profile) - profile, axis=1)
+    height = profile[np.arange(len(profile)), elsewhere]
     yield (
         f"{mean[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
         f"{mean[0]:.2f} at the first, {mean[-1]:.2f} at the last.",
         [
-            survey.paired("higher than in the first layer", profile[:, peak] - profile[:, 0]),
-            survey.paired("higher than in the last layer", profile[:, peak] - profile[:, -1]),
-            _resampled("peak in the first half", draws, len(profile), 0, 0.5),
+            survey.paired("higher than in the first layer", height - profile[:, 0]),
+            survey.paired("higher than in the last layer", height - profile[:, -1]),
+            resampled("peak in the first half", draws, len(profile), 0, 0.5),
         ],
         "",
     )
@@ -367,12 +261,12 @@ def shuffle_raises_peak(survey):
     """Maximum over layers, full shuffle against ordered prompt, at scales 2, 4 and 8."""
     ordered, shuffled = _paper_peak(), _paper_peak(shuffle=5)
     yield (_each(lambda m: f"{ordered[m][0]:.2f} to {shuffled[m][0]:.2f}") + " at scale 2; higher in every one of 50 "
-           "prompts (in 88 % or more at scale 8; the authors' arrays).")
+           "prompts (in 88 % or more at scale 8).", f"mean profiles, and single prompts for the shares; {_ARRAYS}")
     full = survey.full
     parts, ours = [], []
     for scale in (2, 4, 8):
         if scale not in survey.every.scale.values:
-            parts.append(_untested(f"scale {scale}", "not in the survey"))
+            parts.append(untested(f"scale {scale}", "not in the survey"))
             continue
         peaks = survey.peaks(scale)
         first, last = peaks[:, survey.at(0)], peaks[:, survey.at(full)]
@@ -384,8 +278,8 @@ def shuffle_raises_peak(survey):
 @_claim(3, "The peak rises step by step with the degree of shuffling.")
 def graded_in_degree(survey):
     """Highest layer of each prompt at scale 2, against the degree."""
-    peaks = [_paper_peak(shuffle=s)["Llama-3-8B"][0] for s in range(6)]
-    yield f"Llama-3-8B at degrees 0 to 5: {_list(peaks)}."
+    peaks = {m: [_paper_peak(shuffle=s)[m][0] for s in range(6)] for m in _MODELS}
+    yield "at degrees 0 to 5: " + _each(lambda m: _list(peaks[m])) + ".", f"scaling 2, mean profiles; {_ARRAYS}"
     survey.need_scale(2)
     if len(survey.degrees) < 3:
         raise _NotTestable("an order of degrees needs at least three of them")
@@ -396,7 +290,7 @@ def graded_in_degree(survey):
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {_list(means)}.",
         [
             survey.paired("rank correlation of peak and degree", ranks),
-            _counted("steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
+            counted("steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
         ],
         "",
     )
@@ -407,21 +301,21 @@ def order_turns_late(survey):
     """Mean over the layers from relative depth 0.6 to the one before the last, at scales 2 and 4."""
     turned = {s: _paper("intrinsic_dimension", s, 5) < _paper("intrinsic_dimension", s, 0) for s in (2, 4)}
     yield "; ".join(
-        f"at scale {s} in layers " + ", ".join(f"{_runs(t.index[t[m]])} ({m})" for m in _MODELS)
+        f"at scale {s} in layers " + ", ".join(f"{runs(t.index[t[m]])} ({m})" for m in _MODELS)
         for s, t in turned.items()
-    ) + ": the paper's own models disagree."
+    ) + ": the paper's own models disagree.", f"mean profiles; {_ARRAYS}"
     survey.need_depth()
     late = (survey.depth >= 0.6) & (survey.layers < survey.last)
     parts, ours = [], []
     for scale in (2, 4):
         if scale not in survey.every.scale.values:
-            parts.append(_untested(f"scale {scale}", "not in the survey"))
+            parts.append(untested(f"scale {scale}", "not in the survey"))
             continue
         contrast = survey.contrast("intrinsic_dimension", scale=scale)
         parts.append(survey.paired(f"scale {scale}", -contrast[:, late].mean(-1)))
         lower = survey.layers[contrast.mean(0) < 0]
         ours.append(f"scale {scale}: shuffled minus ordered {contrast[:, late].mean():+.2f} over layers "
-                    f"{_runs(survey.layers[late])}, lower in layers {_runs(lower)}")
+                    f"{runs(survey.layers[late])}, lower in layers {runs(lower)}")
     yield "; ".join(ours) + ".", parts, ""
 
 
@@ -435,17 +329,17 @@ def range_scaling(survey):
     peaks = [_paper_peak(16, s)["Llama-3-8B"][0] for s in (4, 5)]
     first = next(s for s in scales if _paper_peak(s, 4)["Llama-3-8B"][0] > _paper_peak(s, 5)["Llama-3-8B"][0])
     yield (f"Llama-3-8B, layer {at}, scalings 2 to 64: {_list(values, 1)}; at scaling 16 its peak is {peaks[0]:.1f} at "
-           f"degree 4 and {peaks[1]:.1f} at degree 5; in the authors' arrays the order first breaks at scaling "
-           f"{first}.")
+           f"degree 4 and {peaks[1]:.1f} at degree 5; the order first breaks at scaling {first}.",
+           f"mean profiles; {_ARRAYS}")
     peak = survey.peak()
     survey.need_scale(8)
     at = {s: survey.ordered("intrinsic_dimension", scale=s)[:, peak] for s in scales if s in survey.every.scale.values}
     ratio = survey.draws(lambda x, y: y.mean(-1) / x.mean(-1), at[2], at[8])
-    parts = [_resampled("flat from 2 to 8, ratio within 0.8 to 1.25", ratio, len(at[2]), 0.8, 1.25)]
+    parts = [resampled("flat from 2 to 8, ratio within 0.8 to 1.25", ratio, len(at[2]), 0.8, 1.25)]
     ours = [f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: "
             f"{_list((v.mean() for v in at.values()), 1)}"]
     parts.append(survey.paired("rise from 8 to 64", at[64] - at[8]) if 64 in at
-                 else _untested("rise from 8 to 64", "not in the survey"))
+                 else untested("rise from 8 to 64", "not in the survey"))
     name = "order breaks at 16"
     try:
         full = survey.full
@@ -458,7 +352,7 @@ def range_scaling(survey):
         ours.append(f"at scaling 16 the peak is {before.mean():.1f} at degree {full - 1} and {last.mean():.1f} at "
                     f"degree {full}")
     except _NotTestable as limit:
-        parts.append(_untested(name, str(limit)))
+        parts.append(untested(name, str(limit)))
     yield "; ".join(ours) + ".", parts, ""
 
 
@@ -466,10 +360,11 @@ def range_scaling(survey):
 def cosine_rises(survey):
     """Half-way and in the last layer, full shuffle against ordered prompt."""
     ordered, shuffled = _paper("cosine_similarity"), _paper("cosine_similarity", shuffle=5)
+    small = [_paper("cosine_similarity", shuffle=s).loc[16, "Llama-3-8B"] for s in range(4)]
     yield "; ".join(
         f"layer {layer}: " + _each(lambda m: f"{ordered.loc[layer, m]:.2f} to {shuffled.loc[layer, m]:.2f}")
         for layer in (16, PAPER_LAYERS)
-    ) + "."
+    ) + f". Small degrees can lower it: in Llama-3-8B, layer 16, it is {_list(small, 3)} at degrees 0 to 3.", _ARRAYS
     survey.need_depth()
     values = survey.by_degree("cosine_similarity")
     first = values[:, survey.at(0)]
@@ -492,7 +387,7 @@ def overlap_lower(survey):
     higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in _MODELS}
     yield (f"Llama-3-8B, k = 2, layers 14 to 15: {ordered.loc[14, 'Llama-3-8B']:.2f} ordered, "
            f"{shuffled.loc[14, 'Llama-3-8B']:.2f} shuffled; but shuffled is higher from layers "
-           + ", ".join(f"{_runs(higher[m])} ({m})" for m in _MODELS) + ".")
+           + ", ".join(f"{runs(higher[m])} ({m})" for m in _MODELS) + ".", f"figure 5 of the first version; {_ARRAYS}")
     peak = survey.peak()
     near = [i for i in (peak - 1, peak, peak + 1) if 0 <= i < len(survey.layers) - 2]
     if not near:
@@ -500,15 +395,15 @@ def overlap_lower(survey):
     parts, ours = [], []
     for k in (2, 1):
         if k not in survey.every.k.values:
-            parts.append(_untested(f"k = {k}", "not in the survey"))
+            parts.append(untested(f"k = {k}", "not in the survey"))
             continue
         contrast = survey.contrast("neighborhood_overlap", k=k)
         first = survey.by_degree("neighborhood_overlap", k=k)[:, survey.at(0)]
         parts.append(survey.paired(f"k = {k}", -contrast[:, near].mean(-1)))
         mean = contrast.mean(0)
-        ours.append(f"k = {k}, pairs from layers {_runs(survey.layers[near])}: {first[:, near].mean():.2f} ordered, "
+        ours.append(f"k = {k}, pairs from layers {runs(survey.layers[near])}: {first[:, near].mean():.2f} ordered, "
                     f"{(first + contrast)[:, near].mean():.2f} shuffled; shuffled is higher from layers "
-                    f"{_runs(survey.layers[mean > 0])}")
+                    f"{runs(survey.layers[mean > 0])}")
     yield "; ".join(ours) + ".", parts, ""
 
 
@@ -518,7 +413,8 @@ def overlap_grows(survey):
     profile = _paper("neighborhood_overlap", 2)
     inner = profile.iloc[:-1]
     yield "k = 2: " + _each(lambda m: f"{profile[m].iloc[0]:.2f} at the first pair, {inner[m].max():.2f} from layer "
-                            f"{int(inner[m].idxmax())}, {profile[m].iloc[-1]:.2f} at the last") + "."
+                            f"{int(inner[m].idxmax())}, {profile[m].iloc[-1]:.2f} at the last") + ".", \
+        f"figure 5 of the first version; {_ARRAYS}"
     survey.need_depth()
     k = 2 if 2 in survey.every.k.values else 1
     values = survey.ordered("neighborhood_overlap", k=k)[:, :-1]  # pair l -> l + 1; the last layer starts none
@@ -541,8 +437,8 @@ def overlap_grows(survey):
 @_claim(9, "The angle between the directions to a token's two nearest neighbors is smaller after a full shuffle.")
 def neighbor_angle(survey):
     """Mean angle at the layer nearest to the paper's layer 10 of 32."""
-    yield ("Llama-3-8B, layer 10 of 32: about 62 degrees shuffled and 68 ordered (read off the histogram in the first "
-           "version of the paper).")
+    yield ("Llama-3-8B, layer 10 of 32: about 62 degrees shuffled and 68 ordered.",
+           "read off the histogram in the first version")
     survey.need_depth()
     at = survey.nearest(10 / PAPER_LAYERS)
     contrast = survey.contrast("neighbor_angle")[:, at]
@@ -573,7 +469,8 @@ def correlates_with_loss(survey):
     table = open_paper("loss_correlation_2244")
     rows = table[table.scale == 2].pivot(index="layer", columns="model", values="pearson")
     yield _each(lambda m: f"{rows[m].max():.2f} at layer {int(rows[m].idxmax())}, {rows.loc[PAPER_LAYERS, m]:.2f} at "
-                "the last") + " (2,244 prompts, read off the published figure)."
+                "the last") + ".", ("2,244 prompts; read off the authors' published figure, good to about 0.015 "
+                                    "(figure 6 of the first version takes the logarithm of the dimension)")
     survey.need_depth()
     loss, (dimension,) = _loss_and_dimension(survey, (2,))
     n, r = len(loss), pearson(dimension, loss)
@@ -581,12 +478,12 @@ def correlates_with_loss(survey):
         raise _NotTestable("the correlation is undefined: the loss or the dimension is the same for all prompts")
     best = int(np.nanargmax(r))
     p = min(1.0, len(r) * float(correlation_p_value(r[best], n)))
-    draws = survey.draws(lambda x, y: pearson(x, y), dimension, loss)
+    draws = survey.correlations(dimension, loss)
     low, high = np.nanpercentile(draws[:, best], [50 * LEVEL, 100 - 50 * LEVEL])
     strongest = Part(
         "positive at the strongest layer", float(np.mean(draws[:, best] > 0)), p,
         "undecided" if p >= LEVEL else "holds" if r[best] > 0 else "opposite",
-        f"Pearson r = {r[best]:.2f}, {n} prompts, {_p(p)} after Bonferroni over {len(r)} layers, "
+        f"Pearson r = {r[best]:.2f}, {n} prompts, {p_text(p)} after Bonferroni over {len(r)} layers, "
         f"bootstrap interval {low:.2f} to {high:.2f}",
     )
     significant = np.mean((r > 0) & (correlation_p_value(r, n) < 0.01))
@@ -597,13 +494,13 @@ def correlates_with_loss(survey):
     note = ""
     if np.isfinite(partial):
         note = (f"With the number of distinct tokens held fixed r is {partial:.2f} "
-                f"({_p(float(correlation_p_value(partial, n, 1)))}) at that layer.")
+                f"({p_text(float(correlation_p_value(partial, n, 1)))}) at that layer.")
     yield (
         f"{r[best]:.2f} at layer {survey.layers[best]} of {survey.last}, {r[-1]:.2f} at the last ({n} prompts).",
         [
             strongest,
-            _counted("p < 0.01 and positive in nine layers of ten", significant, 0.9),
-            _resampled("strongest in the first half", depths, n, 0, 0.5),
+            counted("p < 0.01 and positive in nine layers of ten", significant, 0.9),
+            resampled("strongest in the first half", depths, n, 0, 0.5),
         ],
         note,
     )
@@ -613,13 +510,13 @@ def correlates_with_loss(survey):
 def larger_scales_correlate(survey):
     """Difference of the correlations in the last layer, prompts resampled together."""
     yield ("last layer, scalings 2, 4, 8: Llama-3-8B 0.22, 0.46, 0.50; Mistral-7B 0.40, 0.62, 0.63; Pythia-6.9B 0.02, "
-           "0.36, 0.40 (read off the paper's figures).")
+           "0.36, 0.40.", "2,244 prompts; read off the authors' published figures")
     loss, dimension = _loss_and_dimension(survey, (2, 4, 8))
     last = dimension[:, -1]
-    draws = survey.draws(pearson, last, loss)
+    draws = survey.correlations(last, loss)
     yield (
         f"last layer, scalings 2, 4, 8: {_list(pearson(last, loss))} ({len(loss)} prompts).",
-        [_resampled(f"scaling {s} above 2", draws[:, i] - draws[:, 0], len(loss)) for i, s in ((1, 4), (2, 8))],
+        [resampled(f"scaling {s} above 2", draws[:, i] - draws[:, 0], len(loss)) for i, s in ((1, 4), (2, 8))],
         "",
     )
 
@@ -627,49 +524,105 @@ def larger_scales_correlate(survey):
 @_claim(12, "Token by token the intrinsic dimension tracks the loss better than the dimension of a data set with one "
             "point per prompt does.")
 def token_against_dataset(survey):
-    """Needs clouds with one point per prompt."""
-    yield ("OPT-6.7B, Spearman correlation with the loss: 0.69 (scaling 2) and 0.73 (scaling 8) for token clouds, 0.13 "
-           "to 0.51 or negative for data sets (Table 1 of the second version).")
-    raise _NotTestable("a survey stores no clouds with one point per prompt, and the claim is about the comparison")
+    """Needs clouds with one point per prompt, for many sets of prompts."""
+    yield ("OPT-6.7B, Spearman correlation with the loss: 0.69 (scaling 2) and 0.73 (scaling 8) for token clouds, both "
+           "p < 0.01; for data sets 0.51 (ESS, p = 0.01), 0.13 (TwoNN, p = 0.5) and -0.46 (a large scaling, p = 0.09).",
+           "table 1 of the second version")
+    raise _NotTestable("a survey measures clouds of tokens; the other side of the comparison needs the dimension of "
+                       "many data sets, each a cloud with one point per prompt")
 
 
 @_claim(13, "The dimension of the last layer, that of the logits, the entropy of the next token and the loss form a "
             "chain of correlations.")
 def chain_to_the_loss(survey):
-    """Needs logits."""
-    yield ("Llama-3-8B: 0.98 between the first two, 0.60 between the next, mean entropy close to the loss (from a "
-           "secondary source).")
-    raise _NotTestable("a survey stores neither logits nor their entropy; only the two ends of the chain are in it "
-                       "(claims 10 and 11)")
+    """Link by link over the ordered prompts at scale 2; mean entropy against mean loss."""
+    from scipy.stats import rankdata
+
+    yield ("Llama-3-8B, rank correlations: 0.98 between the first two, 0.60 between the next; entropy and loss lie "
+           "close to the diagonal.", "a secondary source, not checked against the paper itself")
+    survey.need_scale(2)
+    loss, entropy, tokens = (survey.ordered(name) for name in ("loss", "entropy", "distinct_tokens"))
+    if len(loss) < MIN_CORRELATED:
+        raise _NotTestable(f"the survey holds {len(loss)} prompts, a correlation over prompts needs {MIN_CORRELATED}")
+    last, logits = (survey.ordered(name, scale=2) for name in ("intrinsic_dimension", "logit_dimension"))
+    last = last[:, -1]
+    ratio = survey.draws(lambda x, y: x.mean(-1) / y.mean(-1), entropy, loss)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        links = spearman(last, logits), spearman(logits, entropy), spearman(entropy, loss), spearman(last, loss)
+        partial = partial_correlation(*(rankdata(x) for x in (logits, entropy, tokens)))
+    note = "The last layer is taken after the final norm, as in the paper, so that the logits are a linear map of it."
+    if np.isfinite(partial):
+        note += (f" With the number of distinct tokens held fixed the middle link is {partial:.2f} "
+                 f"({p_text(float(correlation_p_value(partial, len(loss), 1)))}).")
+    yield (
+        f"scaling 2: {_list(links[:3])} from link to link, {links[3]:.2f} from end to end; mean dimension "
+        f"{last.mean():.2f} in the last layer and {logits.mean():.2f} of the logits, mean entropy {entropy.mean():.2f} "
+        f"and mean loss {loss.mean():.2f} nats ({len(loss)} prompts).",
+        [
+            survey.correlated("last layer and logits", last, logits),
+            survey.correlated("logits and entropy", logits, entropy),
+            survey.correlated("entropy and loss", entropy, loss),
+            resampled("mean entropy within a tenth of the mean loss", ratio, len(loss), 0.9, 1.1),
+        ],
+        note,
+    )
 
 
-@_claim(14, "A few top logits, about as many as the intrinsic dimension, carry most of the next-token probability.")
+@_claim(14, "As many top logits as the logits have dimensions carry most of the probability but not most of the "
+            "entropy, and where they spread wider the entropy is lower.")
 def top_logits(survey):
-    """Needs logits."""
-    yield "84.0 % of the mass and 45.8 % of the entropy in the top 7 on average (the authors' repository)."
-    raise _NotTestable("a survey stores no logits")
+    """Ordered prompts: shares against one half; the width of the top logits against the entropy."""
+    yield ("Llama-3-8B, as many top logits as the prompt's logit dimension, 7 on average: 84.0 % of the mass and "
+           "45.8 % of the entropy; their mean width is 5.13, its rank correlation with the entropy -0.91.",
+           "the authors' repository, notes to the referees (analysis.md), 50 prompts")
+    mass, share, width, entropy = (survey.ordered(name) for name in (
+        "top_mass", "top_entropy", "top_width", "entropy"))
+    if len(mass) < MIN_PAIRED:
+        raise _NotTestable(f"the survey holds {len(mass)} prompts, the test needs {MIN_PAIRED}")
+    share = share / entropy
+    note = f"A survey looks at the top {TOP} for every prompt, where the paper takes each prompt's own dimension"
+    if 2 in survey.every.scale.values:
+        logits = survey.ordered("logit_dimension", scale=2)
+        note += f" (ours is {logits.mean():.1f} on average, {logits.min():.1f} to {logits.max():.1f}, at scaling 2)"
+    yield (
+        f"top {TOP}: {mass.mean():.1%} of the mass and {share.mean():.1%} of the entropy; mean width "
+        f"{width.mean():.2f}, its rank correlation with the entropy {spearman(width, entropy):.2f} "
+        f"({len(mass)} prompts).",
+        [
+            survey.paired("more than half of the mass", mass - 0.5),
+            survey.paired("less than half of the entropy", 0.5 - share),
+            survey.correlated("wider with less entropy", width, entropy, sign=-1),
+        ],
+        note + ", and shares are means over prompts where the paper's run over all tokens. Width and entropy are read "
+        "off the same logits, so that a strong relation between them is no surprise.",
+    )
 
 
 @_claim(15, "Each degree of shuffling damages the text more than the one before.")
 def shuffle_severity(survey):
-    """Mean next-token loss from degree to degree; the text scores need the texts themselves."""
+    """From degree to degree: BLEU against the ordered prompt, and the next-token loss."""
     table = open_paper("profiles")
     losses = table[(table.observable == "loss") & (table.model == "Llama-3-8B")].sort_values("shuffle")["mean"]
-    yield (f"BLEU against the ordered text 1, 0.99, 0.97, 0.86, 0.42, 0.03 (the authors' reply to referees); loss of "
-           f"Llama-3-8B {_list(losses)}.")
+    yield ("degrees 0 to 5: BLEU against the ordered text 1, 0.99, 0.97, 0.86, 0.42, 0.03; BERTScore F1 1, 0.90, 0.88, "
+           f"0.86, 0.81, 0.76; loss of Llama-3-8B {_list(losses)}.",
+           "the authors' repository, notes to the referees (rebuttal.md), 50 prompts; the loss from their arrays")
     if len(survey.degrees) < 3:
         raise _NotTestable("an order of degrees needs at least three of them")
-    losses = survey.by_degree("loss")
-    means = losses.mean(0)
+    parts, means = [], {}
+    for name, sign, way in (("BLEU", -1, "falls"), ("loss", 1, "rises")):
+        values = survey.by_degree(name.lower())
+        means[name] = values.mean(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ranks = sign * spearman(values, np.broadcast_to(survey.degrees, values.shape))
+        steps = np.mean(sign * np.diff(means[name]) > 0)
+        parts += [survey.paired(f"{name} {way} with the degree", ranks),
+                  counted(f"{name} {way} at every step of the mean", steps, 1)]
+    parts.append(untested("BERTScore", "it compares texts by a second language model, which a survey does not run"))
     yield (
-        f"loss at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {_list(means)}.",
-        [
-            survey.paired("loss: rank correlation with degree",
-                          spearman(losses, np.broadcast_to(survey.degrees, losses.shape))),
-            _counted("loss: steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
-            _untested("BLEU", "a survey stores no texts"),
-        ],
-        "",
+        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: BLEU {_list(means['BLEU'])}; loss "
+        f"{_list(means['loss'])}.",
+        parts,
+        "Our BLEU compares tokens, so that its values depend on the tokenizer; only its order is judged.",
     )
 
 
@@ -679,9 +632,9 @@ def training_data(survey):
     peaks = _paper_peak()
     overlap = _paper("neighborhood_overlap", 1).loc[14:16].mean()
     yield "Pythia-6.9B was trained on the Pile. " + _each(
-        lambda m: f"peak {peaks[m][0]:.2f}, overlap (k = 1, layers 14 to 16) {overlap[m]:.2f}") + "."
-    raise _NotTestable("a survey holds one model, and the claim compares several; the training data of the other two "
-                       "are undisclosed, so that even the paper can only suggest it")
+        lambda m: f"peak {peaks[m][0]:.2f}, overlap (k = 1, layers 14 to 16) {overlap[m]:.2f}") + ".", _ARRAYS
+    raise _NotTestable("a survey holds one model, and the claim compares several, which differ in much beside their "
+                       "training data; those of two are undisclosed, so that even the paper can only suggest it")
 
 
 CLAIMS = (
@@ -704,17 +657,18 @@ def evaluate(results, n_bootstrap=2000, seed=42):
     Returns
     -------
     list of Claim
-        In the order of their numbers.
+        In the order of their numbers, each with its verdict and with the one that Holm's correction leaves.
     """
-    return [claim(results, n_bootstrap, seed) for claim in CLAIMS]
+    claims = [claim(results, n_bootstrap, seed) for claim in CLAIMS]
+    corrected = after_holm([claim.parts for claim in claims])
+    return [claim._replace(corrected=left) for claim, left in zip(claims, corrected)]
 
 
 def table(claims):
     """The ledger as a pandas.DataFrame, one row for each claim, indexed by number."""
     import pandas
 
-    columns = ("number", "statement", "paper", "ours", "test", "verdict", "reason")
-    return pandas.DataFrame([claim[:7] for claim in claims], columns=columns).set_index("number")
+    return pandas.DataFrame([claim._asdict() for claim in claims]).drop(columns="parts").set_index("number")
 
 
 def count(claims):
@@ -726,13 +680,22 @@ def cards(claims):
     """The ledger as Markdown that reads well on a narrow screen: one definition list per claim."""
     return "\n\n".join(
         f"**{c.number}. {c.statement}**\n"
-        f": **{_sentence(c.verdict)}** {_sentence(c.reason)}\n"
-        f": *Paper.* {_sentence(c.paper)}\n: *Ours.* {_sentence(c.ours)}\n: *Test.* {_sentence(c.test)}"
+        f": **{sentence(c.verdict)}** {sentence(c.reason)}{_after_correction(c)}\n"
+        f": *Paper.* {sentence(c.paper)} *Source:* {sentence(c.source, start='')}\n"
+        f": *Ours.* {sentence(c.ours)}\n: *Test.* {sentence(c.test)}"
         for c in claims
     )
 
 
-def _sentence(text):
+def _after_correction(claim):
+    if not claim.corrected or claim.verdict not in ("reproduced", "partly"):
+        return ""
+    if claim.corrected == claim.verdict:
+        return " The verdict survives Holm's correction."
+    return f" Holm's correction leaves of it: *{claim.corrected}*."
+
+
+def sentence(text, start="upper"):
     """A capital at the start, unless the symbol k stands there, and a period at the end."""
-    first = text[0] if text.startswith("k ") else text[0].upper()
+    first = text[0] if not start or text.startswith("k ") else text[0].upper()
     return f"{first}{text[1:].rstrip('.')}."

@@ -1,6 +1,7 @@
 """One look for all figures: colors that color-blind readers can tell apart, one meaning each.
 
-Shuffle degrees run from dark to light along one ramp; models and domains have fixed colors.
+Shuffle degrees run from dark to light along one ramp; models and domains have fixed colors. In a notebook each picture
+is stored with the numbers behind it.
 """
 
 import matplotlib as mpl
@@ -8,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from .plotted import figure_csv
 from .results import open_paper
 from .statistics import mean_interval
 
@@ -30,12 +32,27 @@ def set_theme():
         "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False, "lines.linewidth": 1.8,
         "figure.constrained_layout.use": True, "savefig.bbox": "tight", "svg.hashsalt": "tokengeom",
     })
-    try:  # crisp figures at any zoom, where there is a notebook to show them
+    try:
+        from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-        set_matplotlib_formats("svg")
     except ImportError:
-        pass
+        return
+    if shell := get_ipython():
+        set_matplotlib_formats("svg")  # crisp at any zoom
+        _keep_tables(shell)
+
+
+def _keep_tables(shell):
+    """Have a notebook store, beside every picture, the table behind it (text/csv)."""
+    from IPython.core.formatters import BaseFormatter
+    from traitlets import ObjectName, Unicode
+
+    class TableFormatter(BaseFormatter):
+        format_type = Unicode("text/csv")
+        print_method = ObjectName("_repr_csv_")
+
+    formatter = shell.display_formatter.formatters["text/csv"] = TableFormatter(parent=shell.display_formatter)
+    formatter.for_type(mpl.figure.Figure, figure_csv)
 
 
 def degree_colors(degrees):

@@ -1,0 +1,102 @@
+"""The checkers of the chapters on estimators, the twin and your own text: a hint for each of the usual mistakes."""
+
+import itertools
+
+import numpy as np
+import pytest
+from tokengeom_utils import check
+
+
+def pairs(cloud, itself=False):
+    distances = np.linalg.norm(cloud[:, None] - cloud, axis=-1)
+    return distances.ravel() if itself else distances[np.triu_indices(len(cloud), 1)]
+
+
+def growth(distances, r1, r2):
+    return np.log((distances < r2).sum() / (distances < r1).sum()) / np.log(r2 / r1)
+
+
+def ratio(values):
+    return values.sum() ** 2 / (values**2).sum()
+
+
+def variances(cloud):
+    return np.linalg.eigvalsh(np.cov(cloud.T))
+
+
+def averages(m, k, factor):
+    return (1 / m).mean(), (1 / m).mean() * factor(k), 1 / m.mean()
+
+
+def guess(v, d, s, variance=None, unit=1, signs=(1, -1)):
+    variance = d * s**2 if variance is None else variance
+    return [(np.log(v) + sign * variance / 2) / unit for sign in signs]
+
+
+def flips(x, count):
+    seen = np.mean(x)
+    means = [np.mean(np.multiply(x, s)) for s in itertools.product((1, -1), repeat=len(x))]
+    return np.mean([count(mean, seen) for mean in means])
+
+
+def both_sides(mean, seen):
+    return abs(mean) >= abs(seen) - 1e-12
+
+
+def residual(x, y, x0, y0, free=2, new=1, line=True):
+    slope, intercept = np.polyfit(x, y, 1)
+    s = np.sqrt(((y - slope * x - intercept) ** 2).sum() / (len(x) - free))
+    wide = np.sqrt(new + line * (1 / len(x) + (x0 - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()))
+    return (y0 - slope * x0 - intercept) / (s * wide)
+
+
+RIGHT = {
+    "correlation_dimension": lambda x, r1, r2: growth(pairs(x), r1, r2),
+    "participation_ratio": lambda x: ratio(variances(x)),
+    "three_averages": lambda m, k: averages(m, k, lambda k: (k - 2) / (k - 1)),
+    "untrained_loss": guess,
+    "sign_flip_p_value": lambda x: flips(x, both_sides),
+    "causal_mean": lambda v: np.cumsum(v, 0) / np.arange(1, len(v) + 1)[:, None],
+    "percentile_rank": lambda x, others: (np.less(others, x) + np.equal(others, x) / 2).mean(),
+    "unusual": residual,
+}
+WRONG = [
+    ("correlation_dimension", lambda x, r1, r2: growth(pairs(x, itself=True), r1, r2), "itself"),
+    ("correlation_dimension", lambda x, r1, r2: growth(pairs(x), r1, r2) * np.log(r2 / r1), "divide it"),
+    ("correlation_dimension", lambda x, r1, r2: 1 / growth(pairs(x), r1, r2), "wrong place"),
+    ("participation_ratio", lambda x: ratio(np.linalg.eigvalsh(x.T @ x)), "mean of the cloud"),
+    ("participation_ratio", lambda x: ratio(variances(x) ** 0.5), "squares"),
+    ("participation_ratio", lambda x: 1 / ratio(variances(x)), "upside down"),
+    ("three_averages", lambda m, k: 1 / m.mean(), "three numbers"),
+    ("three_averages", lambda m, k: averages(m, k, lambda k: (k - 1) / (k - 2)), "too high"),
+    ("three_averages", lambda m, k: (*averages(m, k, lambda k: (k - 2) / (k - 1))[:2], (1 / m).mean()), "comes first"),
+    ("untrained_loss", lambda v, d, s: [np.log(v)] * 2, "all equal"),
+    ("untrained_loss", lambda v, d, s: guess(v, d, s, signs=(-1, 1)), "signs"),
+    ("untrained_loss", lambda v, d, s: guess(v, d, s, unit=np.log(2)), "bits"),
+    ("untrained_loss", lambda v, d, s: guess(v, d, s, variance=d**0.5 * s), "square"),
+    ("sign_flip_p_value", lambda x: flips(x, lambda mean, seen: mean >= seen - 1e-12), "one-sided"),
+    ("sign_flip_p_value", lambda x: flips(x, lambda mean, seen: abs(mean) > abs(seen) + 1e-12), "never 0"),
+    ("causal_mean", lambda v: np.cumsum(v, 0), "divide"),
+    ("causal_mean", lambda v: np.cumsum(v, 0) / len(v), "one row"),
+    ("causal_mean", lambda v: np.tile(v.mean(0), (len(v), 1)), "follow"),
+    ("percentile_rank", lambda x, others: np.less(others, x).mean(), "leave them out"),
+    ("percentile_rank", lambda x, others: np.less_equal(others, x).mean(), "in full"),
+    ("percentile_rank", lambda x, others: 100 * RIGHT["percentile_rank"](x, others), "percentage"),
+    ("percentile_rank", lambda x, others: 1 - RIGHT["percentile_rank"](x, others), "above"),
+    ("unusual", lambda x, y, x0, y0: y0 - np.polyval(np.polyfit(x, y, 1), x0), "standard deviation"),
+    ("unusual", lambda *given: residual(*given, line=False), "root is missing"),
+    ("unusual", lambda *given: residual(*given, new=0), "the 1 under the root"),
+    ("unusual", lambda *given: residual(*given, free=1), "n - 2"),
+    ("unusual", lambda *given: -residual(*given), "sign"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_right_answer_passes(name):
+    assert getattr(check, name)(RIGHT[name]).passed
+
+
+@pytest.mark.parametrize("name, attempt, hint", WRONG, ids=[f"{name}: {hint}" for name, _, hint in WRONG])
+def test_a_usual_mistake_gets_its_hint(name, attempt, hint):
+    answer = getattr(check, name)(attempt)
+    assert not answer.passed and hint in answer.hint
