@@ -20,6 +20,7 @@ bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/python benchmarks/observables.py
 	@$(BIN)/python benchmarks/scaling.py
 	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/surveys.py
 
 # One stamp for each set of extras; either is renewed when what is pinned changes.
 .venv/.book: EXTRAS := book,cluster,data,pocket

@@ -96,7 +96,8 @@ def run_chapters(project, out, parameters):
     executed.mkdir(parents=True, exist_ok=True)
     shared = {
         "package": _hash_tree(Path(__file__).parent, "*.py"),
-        "data": _hash(*(_hash_tree(project / name, "*") for name in ("data", "benchmarks/results"))),
+        "data": _hash(*(_hash_tree(project / name, "*") for name in ("data", "benchmarks/results")),
+                      *(_read(project / name) for name in ("README.md", "CONTRIBUTING.md"))),  # texts of a chapter
         "survey": _hash_tree(out / "survey.zarr", "*"),
         "versions": _hash(platform.python_version(), _read(project / "constraints.txt")),
     }
