@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import PROJECT, TINY
 from tokengeom_utils.book import build_book, chapters
-from tokengeom_utils.errors import BuildError
+from tokengeom_utils.errors import BuildError, InputError
 
 SOURCES = chapters(PROJECT)
 
@@ -235,3 +235,11 @@ def test_a_warning_of_sphinx_stops_the_build_and_leaves_the_site(book):
         with pytest.raises(BuildError, match="no-such-page"):
             build_book(TINY, project, out)
     assert snapshot(out) == before
+
+
+def test_what_cannot_be_shown_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(InputError, match="several: choose by --model one of meta-llama"):
+        build_book("paper", PROJECT, tmp_path / "out")
+    with pytest.raises(InputError, match="has n_tokens 1024, the profile tiny 256"):
+        build_book(TINY, PROJECT, tmp_path / "out", results="standard")
+    assert not (tmp_path / "out").exists()

@@ -18,7 +18,9 @@ from pathlib import Path
 from . import processor
 from .console import say, track
 from .errors import BuildError, InputError
+from .paths import data_path
 from .profiles import load_profile
+from .results import COMMITTED, open_results
 from .surveys import check_request, run_profile
 
 # No library's bars or advice on a page.
@@ -27,7 +29,7 @@ KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "T
 STATIC = ("_config.yml", "_toc.yml", "book")
 
 
-def build_book(profile="quick", project=".", out=None, **overrides):
+def build_book(profile="quick", project=".", out=None, results=None, **overrides):
     """Build the whole book and return the path of its first page.
 
     Parameters
@@ -38,6 +40,8 @@ def build_book(profile="quick", project=".", out=None, **overrides):
         The checkout.
     out : path, optional
         Where everything goes; ``_build/PROFILE`` in the project unless given.
+    results : str or path, optional
+        A complete survey to show, a path or ``"standard"``, the one that ships, instead of measuring one.
     **overrides
         Parameters that replace the profile's.
 
@@ -53,12 +57,23 @@ def build_book(profile="quick", project=".", out=None, **overrides):
     if not (project / "_toc.yml").is_file():
         raise InputError(f"{project} is not a checkout of the book: there is no _toc.yml")
     parameters = load_profile(profile, project, **overrides)
+    if not isinstance(parameters["model"], str):
+        raise InputError(f"a book shows one model, the profile {parameters['profile']} has several: choose by --model one of "
+                         + ", ".join(parameters["model"]))
     check_request(parameters["n_tokens"], parameters["shuffles"], parameters["scale_max"], parameters["k_max"])
     out = (Path(out) if out else project / "_build" / parameters["profile"]).resolve()
+    survey = out / "survey.zarr"
+    if results:
+        survey = (data_path("results", f"{results}.zarr") if str(results) in COMMITTED else Path(results)).resolve()
+    stages = {
+        "survey": lambda: check_survey(survey, parameters) if results else run_survey(survey, parameters),
+        "chapters": lambda: run_chapters(project, out, parameters, survey),
+        "site": lambda: build_site(project, out),
+    }
     times = {}
-    for name, stage in (("survey", run_survey), ("chapters", run_chapters), ("site", build_site)):
+    for name, stage in stages.items():
         before = time.perf_counter()
-        stage(project, out, parameters)
+        stage()
         times[name] = time.perf_counter() - before
     say("  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
         + f"  in all {time.perf_counter() - started:.0f} s")
@@ -67,10 +82,20 @@ def build_book(profile="quick", project=".", out=None, **overrides):
     return page
 
 
-def run_survey(project, out, parameters):
+def run_survey(survey, parameters):
     """Measure what the survey of this profile still lacks."""
-    results = run_profile(parameters, out / "survey.zarr")
+    results = run_profile(parameters, survey)
     say(f"survey: {results.sizes['prompt']} prompts measured")
+
+
+def check_survey(survey, parameters):
+    """Raise ``InputError`` if a survey that is to be shown is not of the profile's model and sizes."""
+    results = open_results(survey)
+    for name in ("model", "n_tokens", "seed"):
+        if results.attrs[name] != parameters[name]:
+            raise InputError(f"{survey} has {name} {results.attrs[name]}, the profile {parameters['profile']} "
+                             f"{parameters[name]}: choose the profile that the survey was made with")
+    say(f"survey: {results.sizes['prompt']} prompts, measured before")
 
 
 def chapters(project):
@@ -88,7 +113,7 @@ def chapters(project):
     return [project / f"{name}.md" for name in entries(toc) if name.startswith("notebooks/")]
 
 
-def run_chapters(project, out, parameters):
+def run_chapters(project, out, parameters, survey):
     """Execute every chapter whose source, parameters, code, data, survey or versions changed."""
     import nbformat
 
@@ -98,12 +123,12 @@ def run_chapters(project, out, parameters):
         "package": _hash_tree(Path(__file__).parent, "*.py"),
         "data": _hash(*(_hash_tree(project / name, "*") for name in ("data", "benchmarks/results")),
                       *(_read(project / name) for name in ("README.md", "CONTRIBUTING.md"))),  # texts of a chapter
-        "survey": _hash_tree(out / "survey.zarr", "*"),
+        "survey": _hash_tree(survey, "*"),
         "versions": _hash(platform.python_version(), _read(project / "constraints.txt")),
     }
     stale = []
     for source in chapters(project):
-        given = _parameters_of(source, parameters | {"results": out / "survey.zarr"})
+        given = _parameters_of(source, parameters | {"results": survey})
         key = {"source": _sha256(source.read_bytes()), "parameters": _hash(json.dumps(given, sort_keys=True)), **shared}
         target = executed / f"{source.stem}.ipynb"
         made = nbformat.read(target, 4).metadata.get("tokengeom", {}).get("key", {}) if target.exists() else None
@@ -247,7 +272,8 @@ def _stage(path):
 def _figure_box(stem, name, table, about):
     """Where a figure comes from, and how to make it again."""
     given, key = about["parameters"], about["key"]
-    needs = ", once `make book` has measured the survey" if "results" in given else ""
+    measured = str(given.get("results", "")).endswith("survey.zarr")
+    needs = ", once `make book` has measured the survey" if measured else ""
     seed = f"seed {given['seed']}" if "seed" in given else "no seed of its own"
     return (
         f"````{{dropdown}} Reproduce this figure\n:class-container: reproduce\n\n"
@@ -262,7 +288,7 @@ def _figure_box(stem, name, table, about):
     )
 
 
-def build_site(project, out, parameters):
+def build_site(project, out):
     """Build the site beside the old one, and put it in its place only when it is whole."""
     stage = out / "source"
     files = {path.relative_to(project): path.read_bytes() for name in STATIC for path in _files(project / name)}

@@ -22,11 +22,12 @@ def book(
     profile: Profile = "quick",
     model: Model = None,
     out: Annotated[Optional[Path], typer.Option(help="Where to build; _build/PROFILE unless given.")] = None,
+    results: Annotated[Optional[str], typer.Option(help="Show this survey, a path or standard; measure none.")] = None,
 ):
     """Survey, execute every chapter, build the site; only what has become stale."""
     from .book import build_book
 
-    build_book(profile, out=out, model=model)
+    build_book(profile, out=out, results=results, model=model)
 
 
 @app.command()
