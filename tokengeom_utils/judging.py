@@ -58,8 +58,9 @@ def verdict(parts):
     Returns
     -------
     str
-        ``"not testable here"`` if no part could be tested, ``"reproduced"`` if every part was
-        tested and holds, ``"partly"`` if some hold, ``"not at this scale"`` if none does.
+        ``"reproduced"`` if every part was tested and holds, ``"partly"`` if some hold, ``"not at this scale"`` if
+        none holds and some show the opposite. Otherwise, where no part was tested or these prompts decide none,
+        ``"not testable here"``: to see nothing is not to see that there is nothing.
 
     Examples
     --------
@@ -67,11 +68,9 @@ def verdict(parts):
     'reproduced'
     """
     outcomes = [part.outcome for part in parts]
-    if all(outcome == "untested" for outcome in outcomes):
-        return "not testable here"
-    if all(outcome == "holds" for outcome in outcomes):
-        return "reproduced"
-    return "partly" if "holds" in outcomes else "not at this scale"
+    if "holds" in outcomes:
+        return "reproduced" if set(outcomes) == {"holds"} else "partly"
+    return "not at this scale" if "opposite" in outcomes else "not testable here"
 
 
 def sign_flip_p_value(differences, seed=42, n_random=9999):
