@@ -1,6 +1,6 @@
 r"""From many possible next tokens to an entropy: two models of the logits whose answer is known.
 
-Both draw the logits of ``n`` tokens independently from one law, :math:`z_\alpha \sim q`, and look at the entropy of
+Both draw the logits of ``n`` tokens independently from one law, :math:`z_v \sim q`, and look at the entropy of
 :math:`p = \mathrm{softmax}(z)`. For many tokens it tends to
 
 .. math:: S = \ln n - \mathrm{KL}(\tilde q \,\|\, q), \qquad \tilde q(z) \propto e^z q(z),
