@@ -44,7 +44,7 @@ bench: .venv/.test .venv-dadapy/.ready
 # The surveys that the repository holds: the bundled model on all the pocket prompts, and its untrained twin on some.
 results: .venv/.test
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
-	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 24 --n-shuffled 0 \
+	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 24 --n-shuffled 24 \
 	  --out _build/results/untrained.zarr
 	@for name in standard untrained; do \
 	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && rm -rf data/results/$$name.zarr && \
