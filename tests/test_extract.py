@@ -4,7 +4,7 @@ import pytest
 import torch
 import tokengeom_utils as tg
 import transformers as hf
-from tokengeom_utils.extract import CHUNK
+from tokengeom_utils.extract import CHUNK, _blocks, halve_layers
 from tokengeom_utils.models import LanguageModel
 
 SIZES = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -62,6 +62,32 @@ def test_the_cloud_before_the_final_norm(family, norm):
     torch.testing.assert_close(normed, clouds.hidden[-1])
 
 
+LAST_MATRIX = {"GPT-NeoX": "mlp.dense_4h_to_h", "GPT-2": "mlp.c_proj", "OPT": "fc2", "Phi": "mlp.fc2"}
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_halves_of_a_layer_add_up(family):
+    model, ids = tiny(family), torch.arange(20)
+    clouds, (ends, halfway) = tg.token_clouds(model, ids), halve_layers(model, ids)
+    torch.testing.assert_close(ends, torch.cat([clouds.hidden[:-1], clouds.before_norm[None]]), rtol=0, atol=0)
+    alone = halve_layers(model, ids, attention_only=True)
+    torch.testing.assert_close(alone.halfway, alone.ends[1:], rtol=0, atol=0)
+    torch.testing.assert_close(alone.halfway[0], halfway[0])
+    with torch.no_grad():  # the same network with feed-forward parts that give zero
+        for block in _blocks(model):
+            for weight in block.get_submodule(LAST_MATRIX.get(family, "mlp.down_proj")).parameters():
+                weight.zero_()
+    silent = tg.token_clouds(model, ids)
+    torch.testing.assert_close(alone.ends, torch.cat([silent.hidden[:-1], silent.before_norm[None]]))
+    assert not torch.allclose(alone.ends[-1], ends[-1])
+
+
+def test_a_layer_that_is_no_sum_of_parts_is_refused():
+    network = hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)).eval()
+    with pytest.raises(tg.InputError, match="attention plus"):
+        halve_layers(LanguageModel("bloom", network, None, "test"), torch.arange(20))
+
+
 def test_no_hook_is_left_behind():
     def hooks():
         return sum(len(module._forward_hooks) for module in model.network.modules())
@@ -70,6 +96,7 @@ def test_no_hook_is_left_behind():
     tg.token_clouds(model, torch.arange(20))  # transformers installs hooks of its own at the first call
     before = hooks()
     tg.token_clouds(model, torch.arange(20))
+    halve_layers(model, torch.arange(20))
     assert hooks() == before
 
 

@@ -118,6 +118,75 @@ def token_clouds(model, token_ids):
     return TokenClouds(torch.stack(layers), loss, before_norm)
 
 
+class LayerHalves(NamedTuple):
+    """What one forward pass hands on between the layers, and inside each."""
+
+    ends: torch.Tensor  #: (layer + 1, token, feature): the embeddings, then what each layer hands on; no final norm
+    halfway: torch.Tensor  #: (layer, token, feature): with the part of attention, without that of the feed-forward
+
+
+@torch.inference_mode()
+def halve_layers(model, token_ids, attention_only=False):
+    """Run a prompt through the model and keep its clouds between the layers and half-way through each.
+
+    A layer adds to the tokens what its attention gives, and what its feed-forward part gives. In some
+    architectures both read the same input; the half-way cloud is then that of attention alone as well.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids : array_like of int, shape (token,)
+    attention_only : bool
+        Leave the feed-forward parts out: every layer hands on its half-way cloud.
+
+    Returns
+    -------
+    LayerHalves
+        In the model's dtype and on its device.
+
+    Raises
+    ------
+    InputError
+        If a layer is not the sum of these parts, as in BLOOM, whose parts add the tokens themselves.
+    """
+    scale = getattr(model.network.config.get_text_config(), "residual_multiplier", 1.0)  # Granite
+    parts, ends, halfway = {}, [], []
+
+    def keep(name):
+        return lambda module, args, out: parts.__setitem__(name, scale * (out if torch.is_tensor(out) else out[0]))
+
+    def layer_done(block, args, kwargs, out):
+        before, after = args[0] if args else kwargs["hidden_states"], out if torch.is_tensor(out) else out[0]
+        middle = before + parts.get("attention", torch.nan)
+        off = (middle + parts.get("feed-forward", torch.nan) - after).abs().max()
+        if not off <= 64 * torch.finfo(after.dtype).eps * after.abs().max():
+            raise InputError(f"the layers of {model.name} are not the tokens plus attention plus a feed-forward part")
+        after = middle if attention_only else after
+        ends.extend([before[0], after[0]][bool(ends) :])
+        halfway.append(middle[0])
+        return after if torch.is_tensor(out) else (after, *out[1:])
+
+    with ExitStack() as hooks:
+        for block in _blocks(model):
+            for name, module in _parts(block).items():
+                hooks.callback(module.register_forward_hook(keep(name)).remove)
+            hooks.callback(block.register_forward_hook(layer_done, with_kwargs=True).remove)
+        ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
+        model.network.base_model(input_ids=ids[None], use_cache=False)
+    return LayerHalves(torch.stack(ends), torch.stack(halfway))
+
+
+def _parts(block):
+    """The modules of a block whose outputs are added to the tokens."""
+    modules = dict(block.named_children())
+    if "post_feedforward_layernorm" in modules:  # Gemma 2, OLMo 2: normalized before they are added
+        return {"attention": modules["post_attention_layernorm"], "feed-forward": modules["post_feedforward_layernorm"]}
+    names = [name for name in modules if "norm" not in name and not name.startswith("ln")]
+    wanted = {"attention": ("att",), "feed-forward": ("mlp", "moe", "feed_forward", "ffn", "fc2")}
+    found = {part: [n for n in names if any(word in n for word in words)] for part, words in wanted.items()}
+    return {part: modules[of[0]] for part, of in found.items() if of}
+
+
 def logit_cloud(model, last):
     """A cloud with the distances of the logits, in as few features as a hidden state has.
 
