@@ -4,7 +4,7 @@ import pytest
 import torch
 import tokengeom_utils as tg
 import transformers as hf
-from tokengeom_utils.extract import CHUNK, _blocks, halve_layers
+from tokengeom_utils.extract import CHUNK, _blocks, halve_layers, switched_clouds
 from tokengeom_utils.models import LanguageModel
 
 SIZES = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -86,6 +86,17 @@ def test_a_layer_that_is_no_sum_of_parts_is_refused():
     network = hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)).eval()
     with pytest.raises(tg.InputError, match="attention plus"):
         halve_layers(LanguageModel("bloom", network, None, "test"), torch.arange(20))
+
+
+def test_the_order_enters_by_the_mask_and_by_the_positions():
+    model, ids = tiny("Llama"), torch.arange(20)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(switched_clouds(model, ids[None])[0], tg.token_clouds(model, ids).hidden)
+    for mask in (True, False):
+        for positions in (True, False):
+            straight, permuted = switched_clouds(model, torch.stack([ids, ids[order]]), mask, positions)
+            alike = torch.allclose(straight[:, order], permuted, rtol=1e-4, atol=1e-4 * straight.abs().max())
+            assert alike == (not mask and not positions)
 
 
 def test_no_hook_is_left_behind():

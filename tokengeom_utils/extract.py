@@ -187,6 +187,33 @@ def _parts(block):
     return {part: modules[of[0]] for part, of in found.items() if of}
 
 
+@torch.inference_mode()
+def switched_clouds(model, token_ids, mask=True, positions=True):
+    """Token clouds with the causal mask and the position encoding on or off.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids : array_like of int, shape (prompt, token)
+    mask : bool
+        Whether a token sees only itself and those before it.
+    positions : bool
+        Whether the tokens have places; without, all stand at place 0.
+
+    Returns
+    -------
+    torch.Tensor, shape (prompt, layer, token, feature)
+        The layers of :func:`token_clouds`, in the model's dtype and on its device.
+    """
+    network, ids = model.network.base_model, torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
+    n, dtype = ids.shape[-1], network.dtype
+    hidden = torch.full((n, n), torch.finfo(dtype).min if mask else 0, dtype=dtype, device=ids.device).triu(1)
+    places = torch.arange(n, device=ids.device) * positions
+    output = network(input_ids=ids, position_ids=places.expand_as(ids), attention_mask=hidden.expand(len(ids), 1, n, n),
+                     output_hidden_states=True, use_cache=False)  # fmt: skip
+    return torch.stack(output.hidden_states, 1)
+
+
 def logit_cloud(model, last):
     """A cloud with the distances of the logits, in as few features as a hidden state has.
 
