@@ -68,6 +68,12 @@ def test_links_lead_to_pages_that_exist(stem):
         assert target in SOURCES or target.removeprefix("../book/") in PAGES, target
 
 
+@each_chapter
+def test_a_chapter_declares_the_profile_that_its_boxes_name(stem):
+    (cell,) = [c for c in jupytext.reads(SOURCES[stem], fmt="md:myst").cells if "parameters" in c.metadata.get("tags", [])]
+    assert re.search(r'^profile = "quick"$', cell.source, re.M)
+
+
 # --- figures ---
 
 
@@ -153,10 +159,18 @@ def test_the_notation_names_functions_that_exist(row):
 def test_the_notation_names_the_chapter_that_uses_the_symbol(row):
     number, stem = re.fullmatch(r"\{doc\}`(\d+) <../notebooks/(\w+)>`", row[4]).groups()
     assert stem.startswith(f"{int(number):02d}_") and stem in SOURCES
-    text = re.sub(r"\s|\\,|\{+|\}+|\\+", "", SOURCES[stem])
+    formulas = [re.sub(r"\s|\\,|[{}]", "", formula) for formula in math_of(SOURCES[stem])]
     for symbol in re.findall(r"\$([^$]+)\$", row[0]):
-        stem_of_symbol = re.match(r"[^_(\[]+[_(\[]?", re.sub(r"\s|\\,|[{}\\]", "", symbol))[0]
-        assert stem_of_symbol in text, f"{symbol} is not in {stem}"
+        head = re.match(r"[^_(\[]+[_(\[]?", re.sub(r"\s|\\,|[{}]", "", symbol))[0]
+        # a letter by itself: not inside a word or a command
+        pattern = re.compile(r"(?<![A-Za-z\\])" + re.escape(head) + (r"(?![A-Za-z])" if head[-1].isalpha() else ""))
+        assert any(pattern.search(formula) for formula in formulas), f"{symbol} is in no formula of {stem}"
+
+
+def math_of(source):
+    """The formulas of a chapter, without its code."""
+    prose = re.sub(r"^(`{3,}|~{3,})(?:\{code-cell\}|python|bash).*?^\1$", "", source, flags=re.M | re.S)
+    return re.findall(r"\$\$(.+?)\$\$", prose, re.S) + re.findall(r"(?<!\$)\$([^$]+?)\$(?!\$)", prose)
 
 
 # --- glossary ---
@@ -200,6 +214,14 @@ def test_an_entry_of_the_bibliography_is_whole(key):
         year, month = 2000 + int(fields["eprint"][:2]), int(fields["eprint"][2:4])
         assert 1 <= month <= 12 and year <= int(fields["year"]) + 1
     assert "arXiv" not in fields.get("note", ""), f"{key}: the number belongs into eprint"
+
+
+def test_works_have_a_doi_and_those_of_arxiv_their_own():
+    with_doi = [entry.fields for entry in ENTRIES.values() if "doi" in entry.fields]
+    assert len(with_doi) >= 40
+    for fields in with_doi:
+        if fields["doi"].startswith("10.48550/"):
+            assert fields["doi"] == f"10.48550/arXiv.{fields['eprint']}"
 
 
 def test_the_bibliography_is_what_the_book_cites():
