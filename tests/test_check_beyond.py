@@ -1,7 +1,9 @@
-"""The checkers of the chapters on estimators, the twin and your own text: a hint for each of the usual mistakes."""
+"""The checkers of the chapters on estimators, the twin, your own text and surveys: a hint for each usual mistake."""
 
 import itertools
+import zlib
 
+import google_crc32c
 import numpy as np
 import pytest
 from tokengeom_utils import check
@@ -50,6 +52,10 @@ def residual(x, y, x0, y0, free=2, new=1, line=True):
     return (y0 - slope * x0 - intercept) / (s * wide)
 
 
+def whole(data, value=google_crc32c.value, order="little", least=5):
+    return len(data) >= least and value(data[:-4]) == int.from_bytes(data[-4:], order)
+
+
 RIGHT = {
     "correlation_dimension": lambda x, r1, r2: growth(pairs(x), r1, r2),
     "participation_ratio": lambda x: ratio(variances(x)),
@@ -59,6 +65,9 @@ RIGHT = {
     "causal_mean": lambda v: np.cumsum(v, 0) / np.arange(1, len(v) + 1)[:, None],
     "percentile_rank": lambda x, others: (np.less(others, x) + np.equal(others, x) / 2).mean(),
     "unusual": residual,
+    "count_measurements": lambda n, shuffled, degrees: n + min(n, shuffled) * sum(d > 0 for d in {*degrees}),
+    "enough_workers": lambda seconds, write, efficiency=1.0: -(-seconds // (efficiency * write)),
+    "is_whole": whole,
 }
 WRONG = [
     ("correlation_dimension", lambda x, r1, r2: growth(pairs(x, itself=True), r1, r2), "itself"),
@@ -88,6 +97,17 @@ WRONG = [
     ("unusual", lambda *given: residual(*given, new=0), "the 1 under the root"),
     ("unusual", lambda *given: residual(*given, free=1), "n - 2"),
     ("unusual", lambda *given: -residual(*given), "sign"),
+    ("count_measurements", lambda n, shuffled, degrees: n * (1 + len(degrees)), "shuffled ones once more"),
+    ("count_measurements", lambda n, shuffled, degrees: n + shuffled * len({*degrees}), "counted already"),
+    ("count_measurements", lambda n, shuffled, degrees: n + shuffled * sum(d > 0 for d in degrees), "named twice"),
+    ("count_measurements", lambda n, shuffled, degrees: n + shuffled * len({*degrees} - {0}), "than there are"),
+    ("enough_workers", lambda seconds, write, e=1.0: np.ceil(e * write / seconds), "other way round"),
+    ("enough_workers", lambda seconds, write, e=1.0: seconds // (e * write), "round up"),
+    ("enough_workers", lambda seconds, write, e=1.0: np.ceil(seconds / write), "half as efficient"),
+    ("is_whole", lambda data: whole(data, value=zlib.crc32), "called damaged"),
+    ("is_whole", lambda data: whole(data, order="big"), "called damaged"),
+    ("is_whole", lambda data: True, "unnoticed"),
+    ("is_whole", lambda data: whole(data, least=0), "length too"),
 ]
 
 

@@ -62,7 +62,7 @@ def box(n, L, sign=1, log_n=1):
     return log_n * np.log(n) + sign * (L + np.log(share / L) - (L / share - 1))
 
 
-MISTAKES = [
+WRONG = [
     (check.fisher_interval, lambda r, n, k=0, level=0.95: fisher(r, n)[0], "two numbers"),
     (check.fisher_interval, lambda r, n, k=0, level=0.95: np.arctanh(fisher(r, n)), "back to r with tanh"),
     (check.fisher_interval, lambda r, n, k=0, level=0.95: symmetric(r, n), "symmetric around r"),
@@ -100,7 +100,7 @@ MISTAKES = [
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
-@pytest.mark.parametrize("checker, attempt, hint", MISTAKES, ids=[f"{m[0].__name__}: {m[2]}" for m in MISTAKES])
+@pytest.mark.parametrize("checker, attempt, hint", WRONG, ids=[f"{m[0].__name__}: {m[2]}" for m in WRONG])
 def test_a_mistake_gets_its_hint(checker, attempt, hint):
     verdict = checker(attempt)
     assert not verdict.passed and re.search(re.escape(hint), verdict.hint), verdict

@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+from collections import Counter
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -118,6 +120,14 @@ def test_hints_are_sentences_and_there_are_several(name):
     assert len(list(hints(name))) >= 2, f"{name} knows fewer than two mistakes"
     for hint in hints(name):
         assert len(hint.split()) >= 5 and not re.match(r"(wrong|incorrect)\b", hint, re.I), hint
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_the_hints_of_a_checker_are_tried_with_the_mistakes_they_are_for(name):
+    tried = Counter(case[0] if isinstance(case[0], str) else case[0].__name__
+                    for module in ("theory", "metrics", "shuffle", "loss", "beyond")
+                    for case in import_module(f"test_check_{module}").WRONG)
+    assert tried[name] >= 2
 
 
 def test_a_wrong_attempt_is_told_what_is_wrong():
