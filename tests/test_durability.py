@@ -54,7 +54,9 @@ def test_killed_at_twenty_random_moments(tmp_path):
     assert len(left) == 20 and all(entry["is_sound"] for entry in left)
     for before, after in zip(left, left[1:]):  # what was there stays there
         assert after["done"] >= before["done"] or after["store"] != before["store"]
+        assert after["killed"] or after["done"] == tiny_survey.PROMPTS
     assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
+    assert all(entry["is_whole"] for entry in left if entry["done"] == tiny_survey.PROMPTS)
     assert tiny_survey.files(Path(report["last"])) == tiny_survey.files(Path(report["whole"]))
 
 
@@ -142,20 +144,80 @@ def test_a_damaged_mark_costs_its_prompt_alone(tiny, whole, copy):
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
-def test_damage_that_cannot_be_mended_is_said(tiny, copy):
-    flip(next((copy / "domain").glob("c*/*")))
-    assert "damaged: domain/" in lines(copy)
-    with pytest.raises(tg.InputError, match="domain/.* is damaged"):
+@pytest.mark.parametrize("harm, what", [(flip, "damaged"), (Path.unlink, "missing")])
+def test_damaged_coordinates_are_written_again(tiny, whole, copy, harm, what):
+    for name in store.COORDINATES:
+        harm(copy / name / "c" / "0")
+    with pytest.raises(tg.InputError, match="damaged"):  # above all not prompts without names
+        tg.open_results(copy)
+    assert all(f"{what}: {name}/c/0" in lines(copy) for name in store.COORDINATES)
+    with pytest.warns(UserWarning, match="sha256/c/0 is .* written again"):
         tiny_survey.run(tiny, copy)
-    (copy / "zarr.json").write_text("{")
-    for ask in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
-        with pytest.raises(tg.InputError, match="metadata|damaged"):
-            ask(copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
-def test_open_results_refuses_damaged_values(copy):
-    flip(next((copy / "loss").glob("c.1.*")))
+@pytest.mark.parametrize("name", ["", "run", "loss", "prompt"])
+def test_damaged_metadata_are_said(tiny, copy, name):
+    file = copy / name / "zarr.json"
+    for text in (file.read_text()[:-20], None):
+        file.unlink() if text is None else file.write_text(text)
+        if not name and text is None:
+            continue  # then it is no store at all
+        for ask in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
+            with pytest.raises(tg.InputError, match="the metadata of .* are damaged"):
+                ask(copy)
+
+
+def test_a_mark_of_a_run_that_is_not_listed(tiny, whole, copy):
+    """What is left where the list of the runs did not get to the disk, and its first prompt did."""
+    store.open_group(copy, "r+")["run"][2] = 1
+    assert "prompt text-2 was measured by run 1, and there are 1 runs" in lines(copy)
+    assert "text-2" not in tg.open_results(copy).prompt
+    tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
+    """Without a power cut to try it with: what was synced before what, and nothing forgotten."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("only Linux tells which file a descriptor belongs to")
+    out, events, fsync, replace = tmp_path / "new" / "survey.zarr", [], os.fsync, os.replace
+
+    def record_fsync(descriptor):
+        fsync(descriptor)
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+
+    def record_replace(source, target):
+        is_laid_out = ".making-" not in str(target)  # until then it is nobody's store
+        for path in [Path(source), *Path(source).rglob("*")] if is_laid_out else []:  # only what is on the disk has a name
+            assert ("sync", path) in events, path
+        replace(source, target)
+        if is_laid_out:
+            events.append(("replace", Path(target)))
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    tiny_survey.run(tiny, out)
+    assert ("sync", tmp_path) in events  # which holds the name of the new folder
+    for place, (what, path) in enumerate(events):
+        if what == "replace":  # and then the name is brought there as well
+            assert ("sync", path.parent) in events[place:], path
+    names = list(store.VARIABLES)
+    for i in range(tiny_survey.PROMPTS):
+        mark = events.index(("replace", out / "run" / f"c.{i}"))
+        for folder in [out / name for name in names] + [out]:  # out: zarr.json, which lists the run
+            file = out / "zarr.json" if folder == out else next(folder.glob(f"c.{i}.*"))
+            last = max(k for k, event in enumerate(events[:mark]) if event == ("replace", file))
+            assert ("sync", folder) in events[last:mark], file
+
+
+def test_open_results_refuses_damaged_and_missing_values(copy):
+    file = next((copy / "loss").glob("c.1.*"))
+    flip(file)
     with pytest.raises(tg.InputError, match="damaged.*tokengeom doctor"):
+        tg.open_results(copy)
+    file.unlink()  # zarr would read NaN
+    with pytest.raises(tg.InputError, match=rf"loss/{file.name} is missing.*tokengeom doctor"):
         tg.open_results(copy)
 
 
@@ -169,12 +231,40 @@ def test_the_doctor_knows_values_that_cannot_be(copy):
     assert "loss of prompt text-0 at degree 0 is missing" in text and "text-5" not in text
 
 
-def test_two_runs_on_one_store(tiny, copy):
+def test_two_processes_on_one_store(tiny, whole, copy, tmp_path):
+    (tmp_path / "link.zarr").symlink_to(copy)
     request = json.loads(store.open_group(copy).attrs["request"])
-    with store.Store(copy, request, tiny_survey.prompts()):
-        with pytest.raises(tg.InputError, match="another run is writing"):
-            tiny_survey.run(tiny, copy)
+    holds = ("import json, sys; sys.path.insert(0, sys.argv[1]); import tiny_survey; from tokengeom_utils import store\n"
+             "with store.Store(sys.argv[2], json.loads(sys.argv[3]), tiny_survey.prompts()): print('held', flush=True); input()")
+    command = [sys.executable, "-c", holds, str(HERE), str(copy), json.dumps(request)]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        for path in (copy, tmp_path / "link.zarr"):
+            with pytest.raises(tg.InputError, match="another run is writing"):
+                tiny_survey.run(tiny, path)
+        other.communicate("\n")
+    assert other.returncode == 0
+    tiny_survey.run(tiny, tmp_path / "link.zarr")
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_a_store_that_cannot_be_opened_is_not_locked(tiny, copy):
+    file = copy / "loss" / "zarr.json"
+    kept = file.read_text()
+    file.unlink()
+    with pytest.raises(tg.InputError, match="loss/zarr.json is missing") as error:
+        tiny_survey.run(tiny, copy)
+    file.write_text(kept)
+    (copy / "prompt" / "c" / "0.partial").touch()  # of a writer that was killed
     tiny_survey.run(tiny, copy)
+    assert not list(copy.rglob("*.partial")) and error  # whose traceback held on to the lock's frames
+
+
+def test_the_folder_one_is_in_is_no_place_for_a_store(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(tg.InputError, match="is the folder you are in"):
+        tiny_survey.run(tiny, ".")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
@@ -182,10 +272,97 @@ def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
     others[3] = tg.Prompt("text-3", "letters", others[3].text[::-1])
     with pytest.raises(tg.InputError, match=r"its prompts is another list \(number 3 is text-3"):
         tg.survey(tiny, others, tiny_survey.DEGREES, copy, model_name="tiny", **tiny_survey.REQUEST)
-    store.open_group(copy, "r+")["run"][0] = -1
     twin = tiny.__class__(tiny.name, tiny.network, tiny.tokenizer, "other weights")
     with pytest.raises(tg.InputError, match="made with model_fingerprint sha256.*not other weights"):
         tiny_survey.run(twin, copy)
+
+
+def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, copy, tmp_path):
+    """By name the model is not even loaded."""
+    folder = shutil.copytree(tiny.name, tmp_path / "model")
+    assert tiny_survey.run(folder, copy).sizes["prompt"] == tiny_survey.PROMPTS
+    weights = folder / "model.safetensors"
+    flip(weights)
+    with pytest.raises(tg.InputError, match="made with model_fingerprint sha256"):
+        tiny_survey.run(folder, copy)
+
+
+def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path):
+    """16 measurements by three: the last pass of a run is filled up, and another size is refused."""
+    whole, out = tmp_path / "whole.zarr", tmp_path / "survey.zarr"
+    tiny_survey.run(tiny, whole, batch=3)
+
+    def interrupt(done, total, seconds):
+        if done > 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, batch=3, progress=interrupt)
+    assert 0 < store.count(out) < tiny_survey.PROMPTS
+    with pytest.raises(tg.InputError, match="made with batch 3, not 2"):
+        tiny_survey.run(tiny, out, batch=2)
+    tiny_survey.run(tiny, out)  # takes the batch of the store
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+    flip(next((out / "loss").glob("c.1.*")))  # measured in another place of a pass
+    with pytest.warns(UserWarning, match="text-1 is measured again"):
+        tiny_survey.run(tiny, out)
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+
+
+def test_a_packed_store_is_for_reading(tiny, tmp_path):
+    from tokengeom_utils.results import export
+
+    part, out = tmp_path / "part.zarr", tmp_path / "packed.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 9:  # three prompts of the four that are shuffled
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, part, progress=interrupt)
+    results = tg.open_results(part)
+    export(results, out)
+    report, = examine(out)
+    assert report.is_sound and not report.missing and report.n_prompts == results.sizes["prompt"] < tiny_survey.PROMPTS
+    xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
+    with pytest.raises(tg.InputError, match="another survey: its prompts is"):
+        tiny_survey.run(tiny, out)
+    held = tiny_survey.prompts()[: report.n_prompts]
+    before = tiny_survey.files(out)
+    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
+        tg.survey(tiny, held, tiny_survey.DEGREES, out, model_name="tiny",
+                  **{**tiny_survey.REQUEST, "n_shuffled": len(held)})
+    assert tiny_survey.files(out) == before
+    flip(out / "loss" / "c.0.0")
+    assert "damaged: loss/c.0.0 of prompt text-0" in lines(out) and "export it again" in lines(out)
+
+
+def test_a_packed_store_of_a_part_that_claims_the_whole(tiny, whole, tmp_path, monkeypatch):
+    """As earlier versions made it: the request of all prompts over the arrays of some."""
+    from tokengeom_utils.results import export
+
+    results = tg.open_results(whole)
+    export(results.isel(prompt=slice(3)), tmp_path / "packed.zarr")
+    store._enter(tmp_path / "packed.zarr", "request", results.attrs["request"])
+    assert "shape (3,), not (8,)" in lines(tmp_path / "packed.zarr") and not examine(tmp_path / "packed.zarr")[0].is_sound
+    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
+        tiny_survey.run(tiny, tmp_path / "packed.zarr")
+
+
+def test_a_group_of_several_models_knows_which_are_missing(tiny, whole, tmp_path):
+    group = tmp_path / "group.zarr"
+    store.create_group(group, ["lab/one", "lab/two"])
+    shutil.copytree(whole, group / "one")
+    (group / ".two.making-1").mkdir()
+    (group / ".two.making-1" / "zarr.json").write_text("{")
+    one, two = examine(group)
+    assert one.is_sound and not one.missing and two.missing and "lab/two, of which nothing" in "".join(two.lines())
+    with pytest.raises(tg.InputError, match="one of .*group.zarr/one$"):
+        tg.open_results(group)
+    store.create_group(group, ["lab/two", "lab/three"])
+    assert store.open_group(group).attrs["models"] == ["lab/one", "lab/two", "lab/three"]
+    with pytest.raises(tg.InputError, match="the survey of one model, several are asked for"):
+        store.create_group(whole, ["lab/one", "lab/two"])
 
 
 def test_a_prompt_that_cannot_be_measured_does_not_stop_the_others(tiny, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from . import store
 from .errors import InputError
 from .results import SCHEMA, VARIABLES
+from .surveys import group_name
 
 #: what a value can be, whatever the model
 RANGES = {
@@ -31,6 +32,7 @@ class Report(NamedTuple):
     missing: tuple  #: ids of prompts not measured yet
     faults: tuple  #: (file, ids of its prompts, what is wrong)
     oddities: tuple  #: values that cannot be, in words
+    remedy: str = ""  #: of the faults
 
     @property
     def is_sound(self):
@@ -40,6 +42,8 @@ class Report(NamedTuple):
     def lines(self):
         """The report as lines of text."""
         yield f"{self.path}: {self.about}"
+        if not self.n_prompts:
+            return
         found = self.n_prompts - len(self.missing)
         yield f"  measured: {found} of {self.n_prompts} prompts" + (_some(", missing", self.missing) if found else "")
         for file, prompts, what in self.faults:
@@ -47,7 +51,7 @@ class Report(NamedTuple):
         for oddity in self.oddities:
             yield f"  impossible: {oddity}"
         if self.faults:
-            yield "  the command that made the survey measures prompts with a missing or damaged chunk again"
+            yield f"  {self.remedy}"
 
 
 def examine(path):
@@ -71,33 +75,48 @@ def examine(path):
     path = Path(path)
     if not store.exists(path):
         raise InputError(f"no survey at {path}")
-    group = store.open_group(path)
-    attributes = dict(group.attrs)
+    attributes = dict(store.open_group(path).attrs)
     if "request" not in attributes:
-        models = sorted(name for name, _ in group.groups())
-        if not models:
+        there = [file.parent.name for file in sorted(path.glob("[!.]*/zarr.json"))]
+        wanted = {group_name(model): model for model in attributes.get("models", [])}
+        if not there and not wanted:
             raise InputError(f"{path} is not a survey store")
-        return [report for model in models for report in examine(path / model)]
+        return [report for name in there for report in examine(path / name)] + [
+            Report(path / name, f"{model}, of which nothing is measured yet", 0, ("all",), (), ())
+            for name, model in wanted.items() if name not in there]
     if attributes["schema"] != SCHEMA:
         raise InputError(f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}")
     request = json.loads(attributes["request"])
+    group, arrays = store.open_arrays(path)
     ids = [prompt for prompt, _ in request["prompts"]]
+    about = (f"{attributes['model']}, {len(ids)} prompts of {request['n_tokens']} tokens, "
+             f"shuffle degrees {', '.join(map(str, request['shuffles']))}, schema {SCHEMA}")
+    if wrong := tuple((f"{name}/zarr.json", tuple(ids), f"shape {found}, not {wanted}")
+                      for name, found, wanted in store.misfits(arrays, request)):
+        return [Report(path, about, len(ids), tuple(ids), wrong, (), "its arrays do not fit its request: make it again")]
     faults = tuple((file, tuple(ids if prompts is None else ids[prompts]), what)
                    for file, prompts, what in store.faults(path))
-    done = store.measured(group)
+    is_packed = arrays["run"].chunks[0] > 1
     return [Report(
-        path, f"{attributes['model']}, {len(ids)} prompts of {request['n_tokens']} tokens, "
-        f"shuffle degrees {', '.join(map(str, request['shuffles']))}, schema {SCHEMA}",
-        len(ids), tuple(np.array(ids)[~done]), faults,
-        tuple(_oddities(group, done, ids, request, {file.split("/")[0] for file, *_ in faults})),
+        path, about, len(ids), tuple(np.array(ids)[~store.measured(group)]), faults,
+        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in faults})),
+        "export it again from the store it was made from" if is_packed else
+        "the command that made the survey mends it, and measures prompts with a missing or damaged chunk again",
     )]
 
 
-def _oddities(group, done, ids, request, damaged):
+def _oddities(group, arrays, request, damaged):
+    ids, done = [prompt for prompt, _ in request["prompts"]], store.measured(group)
+    for name, (_, wanted) in store.coordinates(request, [""] * len(ids), arrays["layer"].size).items():
+        if name not in {"domain", *damaged} and not np.array_equal(arrays[name][:], wanted):
+            yield f"{name} is not what was asked for"
+    n_runs = len(json.loads(group.attrs["runs"]))
+    for i in [] if "run" in damaged else np.flatnonzero((arrays["run"][:] >= n_runs) | (arrays["run"][:] < -1)):
+        yield f"prompt {ids[i]} was measured by run {arrays['run'][i]}, and there are {n_runs} runs"
     for name in VARIABLES:
         if name in damaged:
             continue
-        values, (low, high) = group[name][:], RANGES[name]
+        values, (low, high) = arrays[name][:], RANGES[name]
         expected = np.zeros(values.shape[:2], bool)
         for i in np.flatnonzero(done):
             expected[i, [s == 0 or i < request["n_shuffled"] for s in request["shuffles"]]] = True

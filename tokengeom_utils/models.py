@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from .bundled import BUNDLED, INITIALIZER_RANGE, SHA256, bundled_folder, check_bundled, fetch_bundled_model, sha256
 from .errors import InputError
-from .hub import NAME, model_files
+from .hub import NAME, cached, model_files
 from .safety import check_config, find_weights, without_weights
 from .untrained import UNTRAINED, untrained_network
 
@@ -178,6 +178,32 @@ def load_tokenizer(name):
     """
     source = _locate(str(name).removeprefix(UNTRAINED), weights=False)
     return Tokenizer(str(name), source.fingerprint, source)
+
+
+def known_fingerprint(name):
+    """The fingerprint that :func:`load_model` would give, if files that are here say it; otherwise None.
+
+    Nothing is fetched, and the weights of an untrained twin are not drawn.
+    """
+    name = str(name)
+    if name.startswith(UNTRAINED):
+        return None
+    if (found := NAME.fullmatch(name)) and not Path(name).exists():
+        folder = cached(found["repo"], found["revision"])
+        return f"revision:{folder.name}" if folder else None
+    try:
+        return _locate(name).fingerprint
+    except InputError:
+        return None
+
+
+def absolute(name):
+    """The name of a model, with the whole path where it is a file or a folder: for a process that runs elsewhere."""
+    plain = str(name).removeprefix(UNTRAINED)
+    path = Path(os.path.expanduser(plain))
+    if plain in ("", BUNDLED) or not path.exists():
+        return str(name)
+    return str(name).removesuffix(plain) + str(path.resolve())
 
 
 def fetch_model(name=BUNDLED, say=print):

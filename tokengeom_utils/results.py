@@ -1,6 +1,9 @@
 """Results: what a survey stores, how to open it, and the paper's own numbers beside it."""
 
 import json
+import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import InputError
@@ -42,7 +45,6 @@ VARIABLES = {
     "bleu": ((), {"long_name": "BLEU score of the prompt against itself in order", "units": "1"}),
 }
 COMMITTED = ("standard", "untrained")
-DIMENSIONS = ("prompt", "shuffle", "layer", "scale", "k")
 #: defaults: the largest range scaling, and the most neighbors of the overlap
 SCALE_MAX, K_MAX = 256, 31
 
@@ -73,30 +75,32 @@ def open_results(path="standard"):
     Raises
     ------
     InputError
-        If there is no such store, or it is not a survey of a schema this version reads.
+        If there is no such store, it is damaged, or it is not a survey of a schema this version reads.
     """
     import xarray as xr
+
+    from .store import absent, open_arrays, open_group
 
     path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else Path(path)
     if not (path / "zarr.json").exists():
         raise InputError(f"no survey at {path}: run  tokengeom survey --out {path}")
-    try:
-        results = xr.open_zarr(path, consolidated=False)
-    except (ValueError, KeyError) as error:  # of JSON
-        raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
-    if not results.variables and (models := [p.parent.name for p in sorted(path.glob("*/zarr.json"))]):
+    attributes = open_group(path).attrs
+    if "schema" not in attributes and (models := [p.parent.name for p in sorted(path.glob("[!.]*/zarr.json"))]):
         raise InputError(f"{path} holds a survey of each of several models: open one of "
                          + ", ".join(str(path / model) for model in models))
-    if results.attrs.get("schema") != SCHEMA:
-        raise InputError(f"{path} has schema {results.attrs.get('schema')}, this version reads schema {SCHEMA}")
-    missing = [name for name in (*VARIABLES, "run") if name not in results]
-    if missing or set(results.dims) != set(DIMENSIONS):
-        raise InputError(f"{path} is not a complete survey: it lacks {', '.join(missing) or 'dimensions'}")
+    if attributes.get("schema") != SCHEMA:
+        raise InputError(f"{path} has schema {attributes.get('schema')}, this version reads schema {SCHEMA}")
+    arrays = open_arrays(path)[1]
     try:
-        results = results.load()
+        results = xr.open_zarr(path, consolidated=False, chunks=None)
+        run = results.run.load()  # before the values: a writer enters a prompt there when all its values are in place
+        done = ((run >= 0) & (run < len(json.loads(results.attrs["runs"])))).values
+        results = (results if done.all() else results.isel(prompt=done)).load()
     except Exception as error:  # zarr raises what its codecs raise
         raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
-    return results.isel(prompt=results.run.values >= 0)
+    if chunk := absent(path, arrays, done):  # which zarr reads as NaN
+        raise InputError(f"{path} is damaged ({chunk} is missing): run  tokengeom doctor {path}")
+    return results
 
 
 def export(results, path):
@@ -114,21 +118,41 @@ def export(results, path):
     Raises
     ------
     InputError
-        For another ending, or if a store exists at ``path``.
+        For another ending, if something exists at ``path``, or if the package that writes it is not installed.
     """
-    path = Path(path)
-    if path.suffix == ".parquet":
-        tidy(results).to_parquet(path, index=False)
-    elif path.suffix == ".nc":
-        text = {name: results[name].astype(object) for name in ("prompt", "domain", "sha256")}
-        encoding = {name: {"zlib": True, "shuffle": True, "complevel": 9} for name in results.data_vars}
-        results.assign_coords(text).to_netcdf(path, engine="h5netcdf", encoding=encoding)
-    elif path.suffix == ".zarr":
-        from .store import pack
+    from .store import pack
 
-        pack(results, path)
-    else:
+    path = Path(path)
+    writers = {".parquet": (_to_parquet, "pyarrow"), ".nc": (_to_netcdf, "h5netcdf"), ".zarr": (pack, "zarr")}
+    if path.suffix not in writers:
         raise InputError(f"cannot export to {path}: its name must end in .parquet, .nc or .zarr")
+    write, package = writers[path.suffix]
+    if find_spec(package) is None:
+        raise InputError(f"{path.suffix} files need the package {package}: pip install {package}")
+    if path.exists():
+        raise InputError(f"{path} exists: delete it or choose another name")
+    if not results.sizes["prompt"]:
+        raise InputError("there is nothing to export: no prompt of the survey is complete")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.making-{os.getpid()}")
+    try:
+        write(results, aside)
+        os.replace(aside, path)
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink(missing_ok=True)
+
+
+def _to_parquet(results, path):
+    tidy(results).to_parquet(path, index=False)
+
+
+def _to_netcdf(results, path):
+    text = {name: results[name].astype(object) for name in ("prompt", "domain", "sha256")}
+    encoding = {name: {"zlib": True, "shuffle": True, "complevel": 9} for name in results.data_vars}
+    results.assign_coords(text).to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
 def tidy(results):

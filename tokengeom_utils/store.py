@@ -4,7 +4,8 @@ Every array has one chunk for each prompt, and every chunk ends with its CRC-32C
 its chunks, each put in place whole; their way to the disk (fsync); and last the array ``run``, which says by which run
 the prompt was measured, and -1 where it has not been. Whatever stops the writer, a prompt is there or it is not.
 
-Only one process writes a store; a lock beside it says so to the others.
+Only one process writes a store; a lock beside it says so to the others. A packed store, one chunk for each array, is
+for reading.
 """
 
 import json
@@ -22,14 +23,19 @@ from .errors import InputError
 from .results import SCHEMA, VARIABLES
 
 LEVEL = 9  #: of the compression
+UNIFORM = ("model_fingerprint", "dtype", "batch")  #: of a run's provenance, what all runs of a store share
 #: file of a chunk inside its array's folder: "c.PROMPT.0.0"
 _CHUNK_KEYS = {"name": "default", "separator": "."}
-_COORDINATES = {
+COORDINATES = {
     "shuffle": {"long_name": "shuffle degree", "units": "1"},
     "layer": {"long_name": "layer; 0 the embeddings, the last after the final norm", "units": "1"},
     "scale": {"long_name": "range scaling n2 = 2 n1", "units": "1"},
     "k": {"long_name": "number of neighbors of the overlap", "units": "1"},
+    "prompt": {"long_name": "prompt"},
+    "domain": {"long_name": "domain"},
+    "sha256": {"long_name": "SHA-256 of the text"},
 }
+ARRAYS = (*COORDINATES, *VARIABLES, "run")
 
 
 class Store:
@@ -51,33 +57,44 @@ class Store:
     """
 
     def __init__(self, path, request, prompts):
-        self.path, self.request, self.prompts = Path(path), request, prompts
-        self._exit = ExitStack()
+        self.path, self.request, self.prompts = Path(os.path.realpath(path)), request, prompts  # one lock, by any link
+        self._group, self._runs = None, []
         check(self.path, request)
-        self._lock()
-        self._group = self._arrays = None
-        if exists(self.path):
-            self._open()
-        self._threads = self._exit.enter_context(ThreadPoolExecutor(8))
+        with ExitStack() as exits:
+            self._lock(exits)
+            check(self.path, request)  # another run may have made it in between
+            if exists(self.path):
+                self._open()
+            self._threads = exits.enter_context(ThreadPoolExecutor(8))
+            self._exit = exits.pop_all()
 
     def _open(self):
-        self._group = open_group(self.path, "r+")
-        self._arrays = dict(self._group.arrays())
+        self._group, self._arrays = open_arrays(self.path, "r+")
+        self._runs = json.loads(self._group.attrs["runs"])
+        for name, found, wanted in misfits(self._arrays, self.request):
+            if found[1:] != wanted[1:]:
+                raise InputError(f"the metadata of {self.path} are damaged: {name} has shape {found}, not {wanted}; "
+                                 "delete the store or choose another --out")
+        if any(self._arrays[name].shape[0] != len(self.prompts) or self._arrays[name].chunks[0] != 1
+               for name in (*VARIABLES, "run")):
+            raise InputError(f"{self.path} is a packed store, which is for reading: go on with the one it was exported "
+                             "from, or choose another --out")
 
-    def _lock(self):
+    def _lock(self, exits):
         from filelock import FileLock, Timeout
 
         made = [folder for folder in self.path.parents if not folder.exists()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            _sync(folder.parent)
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise InputError(f"another run is writing to {self.path}: wait until it has ended, or stop it") from None
-        self._exit.callback(self._unlock, lock, made)
-        leftovers = [*self.path.parent.glob(f".{self.path.name}.making-*"), *self.path.glob("*/*.partial")]
-        for leftover in leftovers:  # of a writer that was killed
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        exits.callback(self._unlock, lock, made)
+        for leftover in [*self.path.parent.glob(f".{self.path.name}.making-*"), *self.path.rglob("*.partial")]:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()  # of a writer that was killed
 
     def _unlock(self, lock, made):
         if not exists(self.path):  # nothing was written: leave nothing behind
@@ -99,8 +116,30 @@ class Store:
 
     def forget(self, prompts):
         """Mark prompts as not measured."""
+        folder = self.path / "run"
         for i in prompts:
-            self._group["run"][i] = -1
+            (folder / _chunk(i, self._arrays["run"])).unlink(missing_ok=True)
+        _sync(folder)
+
+    def mend(self, name):
+        """Write a coordinate again; all of them follow from the request and the prompts."""
+        values = coordinates(self.request, [p.domain for p in self.prompts], self._arrays["layer"].shape[0])[name][1]
+        with _every_chunk():
+            self._arrays[name][:] = values
+        _sync_tree(self.path / name)
+
+    def match(self, provenance):
+        """Raise ``InputError`` if a run would not be made as the whole store is."""
+        for name in UNIFORM:
+            kept = self._group.attrs.get(name) if self._group is not None else None  # older stores lack the batch
+            if provenance.get(name) is not None and kept not in (None, provenance[name]):
+                raise InputError(f"{self.path} was made with {name} {kept}, not {provenance[name]}: delete it or choose "
+                                 "another --out")
+
+    @property
+    def batch(self):
+        """Measurements per forward pass of the runs so far; None if that is not known."""
+        return self._group.attrs.get("batch") if self._group is not None else None
 
     def write(self, i, row, provenance):
         """Put one prompt into the store; when this returns, it is on the disk.
@@ -112,14 +151,12 @@ class Store:
         row : xarray.Dataset
             Its measurements, with dimensions shuffle, layer, scale and k.
         provenance : dict
-            How they were made; ``model_fingerprint`` and ``dtype`` must be those of the whole store.
+            How they were made; what :data:`UNIFORM` names must be that of the whole store.
         """
         if self._group is None:
             _create(self.path, row, self.request, self.prompts, provenance)
             self._open()
-        for name in ("model_fingerprint", "dtype"):
-            if self._group.attrs[name] != provenance[name]:
-                raise InputError(f"{self.path} was made with {name} {self._group.attrs[name]}, not {provenance[name]}")
+        self.match(provenance)
         run = self._run(provenance)
         # In threads: the disk brings many home at once.
         list(self._threads.map(lambda name: self._put(name, i, row[name].values), VARIABLES))
@@ -131,11 +168,11 @@ class Store:
 
     def _run(self, provenance):
         """Number of the run with this provenance, entered in the store if it is new."""
-        runs = json.loads(self._group.attrs["runs"])
-        if provenance not in runs:
-            runs.append(provenance)
-            self._group.attrs["runs"] = json.dumps(runs)
-        return runs.index(provenance)
+        if provenance not in self._runs:
+            runs = [*self._runs, provenance]
+            _enter(self.path, "runs", json.dumps(runs))
+            self._runs = runs
+        return self._runs.index(provenance)
 
 
 def exists(path):
@@ -143,24 +180,42 @@ def exists(path):
     return (Path(path) / "zarr.json").is_file()
 
 
-def create_group(path):
-    """A Zarr group that holds the surveys of several models, unless it is there."""
+def create_group(path, models):
+    """A Zarr group that holds the surveys of several models, unless it is there; its attributes name them."""
     import zarr
 
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    _check_free(path)
     if not exists(path):
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} exists and is not a survey store")
         path.parent.mkdir(parents=True, exist_ok=True)
-        zarr.create_group(path, attributes={"title": "Token geometry surveys, one group for each model"})
+        fresh = path.with_name(f".{path.name}.making-{os.getpid()}")
+        zarr.create_group(fresh, attributes={"title": "Token geometry surveys, one group for each model", "models": models})
+        _put_in_place(fresh, path)
+        return
+    attributes = open_group(path).attrs
+    if "request" in attributes:
+        raise InputError(f"{path} is the survey of one model, several are asked for: choose another --out")
+    known = attributes.get("models", [])
+    if more := [model for model in models if model not in known]:
+        _enter(path, "models", known + more)
+
+
+def _check_free(path):
+    """Raise ``InputError`` if a store can be neither found at ``path`` nor made there."""
+    if exists(path):
+        return
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists and is not a survey store")
+    here = Path.cwd()
+    if path.resolve() in (here, *here.parents):
+        raise InputError(f"{path} is the folder you are in, or around it: name a store in it, such as survey.zarr")
 
 
 def check(path, request):
     """Raise ``InputError`` if ``path`` holds anything but a survey made for this request."""
     path = Path(path)
+    _check_free(path)
     if not exists(path):
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} exists and is not a survey store")
         return
     group = open_group(path)
     if "request" not in group.attrs:
@@ -185,12 +240,43 @@ def _difference(found, wanted):
 
 
 def measured(group):
-    """Which prompts are complete. A damaged mark counts as none."""
-    done = np.zeros(group["run"].shape, bool)
-    for chunk, prompts in _chunks(group["run"]):
-        if fault(Path(group.store.root, group.path, "run", chunk)) is None:
-            done[prompts] = group["run"][prompts] >= 0
-    return done
+    """Which prompts are complete. A damaged mark counts as none, and so does one of a run that is not in the list."""
+    run, values = group["run"], np.full(group["run"].shape, -1)
+    folder = Path(group.store.root, group.path, "run")
+    sound = [prompts for chunk, prompts in _chunks(run) if fault(folder / chunk) in (None, "missing")]
+    for prompts in [slice(None)] if len(sound) == run.nchunks else sound:  # all at once where all are sound
+        values[prompts] = run[prompts]
+    return (values >= 0) & (values < len(json.loads(group.attrs["runs"])))
+
+
+def count(path):
+    """How many prompts are in a store that is being written, by the names of their marks alone."""
+    return sum(name.startswith("c.") for name in os.listdir(Path(path, "run"))) if exists(path) else 0
+
+
+def coordinates(request, domains, n_layers):
+    """The coordinates of a survey as a dict: name to (dimension, values). All but the domains follow from the request."""
+    def text(values):
+        return "prompt", np.array(values, np.dtypes.StringDType())
+
+    return {
+        "shuffle": ("shuffle", np.array(request["shuffles"])), "layer": ("layer", np.arange(n_layers)),
+        "scale": ("scale", 2 ** np.arange(1, request["scale_max"].bit_length())),
+        "k": ("k", np.arange(1, request["k_max"] + 1)), "prompt": text([name for name, _ in request["prompts"]]),
+        "domain": text(domains), "sha256": text([hash_ for _, hash_ in request["prompts"]]),
+    }
+
+
+def misfits(arrays, request):
+    """(name, shape, the shape it should have) of arrays that are not of the size that a request asks for."""
+    sizes = {"prompt": len(request["prompts"]), "shuffle": len(request["shuffles"]), "k": request["k_max"],
+             "scale": request["scale_max"].bit_length() - 1, "layer": arrays["layer"].size}
+    dims = {**{name: (name,) for name in sizes}, **{name: ("prompt",) for name in ("domain", "sha256", "run")},
+            **{name: ("prompt", "shuffle", *own) for name, (own, _) in VARIABLES.items()}}
+    for name, its in dims.items():
+        wanted = tuple(sizes[dim] for dim in its)
+        if arrays[name].shape != wanted:
+            yield name, arrays[name].shape, wanted
 
 
 def faults(path):
@@ -206,18 +292,29 @@ def faults(path):
         The chunk's file below ``path``, the prompts it belongs to (None: all of them), and what is wrong with it.
     """
     path = Path(path)
-    group = open_group(path)
+    group, arrays = open_arrays(path)
     done = measured(group)
     found = []
-    for name, array in sorted(group.arrays()):
+    for name, array in sorted(arrays.items()):
         for chunk, prompts in _chunks(array):
-            if name not in (*VARIABLES, "run"):
+            if name in COORDINATES:
                 prompts = None
             elif not done[prompts].any() and not (name == "run" and (path / name / chunk).exists()):
                 continue
             if what := fault(path / name / chunk):
                 found.append((f"{name}/{chunk}", prompts, what))
     return found
+
+
+def absent(path, arrays, done):
+    """The file of a chunk that is not there though its prompts are measured, or None: a look at the folders alone."""
+    for name, array in arrays.items():
+        folder = Path(path, name)
+        chunks = [chunk for chunk, prompts in _chunks(array) if name in COORDINATES or done[prompts].any()]
+        there = set(os.listdir(folder))  # quick where there are thousands
+        for chunk in chunks:
+            if chunk not in there and not (folder / chunk).is_file():
+                return f"{name}/{chunk}"
 
 
 def fault(file):
@@ -240,6 +337,19 @@ def open_group(path, mode="r"):
         return zarr.open_group(path, mode=mode, use_consolidated=False)
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
+
+
+def open_arrays(path, mode="r"):
+    """The Zarr group at ``path``, and a dict of all its arrays."""
+    group, arrays = open_group(path, mode), {}
+    for name in ARRAYS:
+        try:
+            arrays[name] = group[name]
+        except Exception as error:  # zarr raises what its parsers raise
+            what = "missing" if isinstance(error, KeyError) else "damaged"
+            raise InputError(f"the metadata of {path} are damaged: {name}/zarr.json is {what}; take that file from a "
+                             "copy of the store, or delete the store") from None
+    return group, arrays
 
 
 def _chunks(array):
@@ -267,17 +377,47 @@ def _put(file, values):
     as long, and it does not wait for the disk.
     """
     data = bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, values.dtype.newbyteorder("<"))))
+    _write(file, data + google_crc32c.value(data).to_bytes(4, "little"))
+
+
+def _write(file, data):
+    """Put a file in place whole, and wait until it is on the disk."""
     partial = file.with_name(f"{file.name}.partial")
     with open(partial, "wb") as out:
-        out.write(data + google_crc32c.value(data).to_bytes(4, "little"))
+        out.write(data)
         out.flush()
         os.fsync(out.fileno())
     os.replace(partial, file)
-    folder = os.open(file.parent, os.O_RDONLY)  # which holds the name
+    _sync(file.parent)  # which holds the name
+
+
+def _sync(path):
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def _sync_tree(folder):
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _put_in_place(fresh, path):
+    """Give a new store its name, once all of it is on the disk."""
+    _sync_tree(fresh)
+    os.replace(fresh, path)
+    _sync(path.parent)
+
+
+def _enter(path, name, value):
+    """Set an attribute of the group at ``path``, on the disk when this returns. Zarr would not wait for the disk."""
+    file = path / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"][name] = value
+    _write(file, json.dumps(document, indent=2).encode())
 
 
 def pack(results, path):
@@ -288,42 +428,39 @@ def pack(results, path):
     results : xarray.Dataset
         From :func:`tokengeom_utils.results.open_results`.
     path : path
-        Must not exist.
+        Must not exist; :func:`tokengeom_utils.results.export` sees to that.
     """
     path = Path(path)
-    if path.exists():
-        raise InputError(f"{path} exists: delete it or choose another name")
+    request, kept = json.loads(results.attrs["request"]), set(results.prompt.values)
+    places = [i for i, (name, _) in enumerate(request["prompts"]) if name in kept]
+    request |= {"prompts": [request["prompts"][i] for i in places],  # what is there, not what was wished for
+                "n_shuffled": sum(i < request["n_shuffled"] for i in places)}
     layout = {name: (results[name].dims[1:], results[name].shape[1:], results[name].attrs)
               for name in (*VARIABLES, "run")}
-    fresh = path.with_name(f".{path.name}.making-{os.getpid()}")
-    group = _lay_out(fresh, results.coords, results.attrs, layout, results.sizes["prompt"], results.sizes["prompt"])
+    group = _lay_out(path, results.coords, {**results.attrs, "request": json.dumps(request)}, layout, len(places), len(places))
     with _every_chunk():
         for name in layout:
             group[name][:] = results[name].values
-    fresh.rename(path)
+    _sync_tree(path)
 
 
 def _create(path, row, request, prompts, provenance):
     """An empty store of the full size, put in place at once."""
     import xarray as xr
 
-    text = {name: ("prompt", np.array(values, np.dtypes.StringDType()), {"long_name": long_name})
-            for name, values, long_name in (
-                ("prompt", [p.id for p in prompts], "prompt"), ("domain", [p.domain for p in prompts], "domain"),
-                ("sha256", [p.sha256 for p in prompts], "SHA-256 of the text"))}
-    numbers = {name: (name, row[name].values, attrs) for name, attrs in _COORDINATES.items()}
+    values = coordinates(request, [p.domain for p in prompts], row.sizes["layer"])
     attributes = {
         "title": "Token geometry survey", "Conventions": "CF-1.11", "schema": SCHEMA,
         "references": "arXiv:2501.10573", "request": json.dumps(request),
         **{name: request[name] for name in ("model", "n_tokens", "seed")},
-        **{name: provenance[name] for name in ("model_fingerprint", "dtype", "profile")}, "runs": "[]",
+        **{name: provenance[name] for name in (*UNIFORM, "profile")}, "runs": "[]",
     }
     layout = {name: (row[name].dims, row[name].shape, row[name].attrs) for name in VARIABLES}
     layout["run"] = (), (), {"long_name": "which of the runs measured the prompt; -1: none", "units": "1"}
-    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.making-{os.getpid()}")
-    _lay_out(fresh, xr.Dataset(coords={**numbers, **text}).coords, attributes, layout, len(prompts), 1)
-    fresh.rename(path)
+    coords = xr.Dataset(coords={name: (*pair, COORDINATES[name]) for name, pair in values.items()}).coords
+    _lay_out(fresh, coords, attributes, layout, len(prompts), 1)
+    _put_in_place(fresh, path)
 
 
 def _lay_out(path, coordinates, attributes, layout, n_prompts, prompts_in_chunk):

@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 import warnings
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -164,7 +165,8 @@ def survey(
     n_tokens, seed, scale_max, k_max
         As in :func:`measure`.
     batch : int, optional
-        Measurements per forward pass: unless given, 1 on a CPU and 8 on a GPU.
+        Measurements per forward pass: unless given, that of the store, or else 1 on a CPU and 8 on a GPU. A store
+        that was begun with another is refused, because a pass of another size rounds otherwise.
     profile : str
         Recorded in the attributes.
     model_name : str, optional
@@ -187,7 +189,7 @@ def survey(
     PartialSurvey
         If some prompts could not be measured; all the others are.
     """
-    from .models import load_model
+    from .models import known_fingerprint, load_model
 
     shuffles = tuple(sorted({0, *shuffles})) if n_shuffled != 0 else (0,)
     check_request(n_tokens, shuffles, scale_max, k_max)
@@ -203,8 +205,11 @@ def survey(
         "n_shuffled": n_shuffled, "n_tokens": n_tokens, "seed": seed, "scale_max": scale_max, "k_max": k_max,
     }
     with store.Store(out, request, prompts) as results:
+        fingerprint = getattr(model, "fingerprint", None) or known_fingerprint(str(model) if by_name else name)
+        results.match({"model_fingerprint": fingerprint, "batch": batch})
+        batch = batch or results.batch
         if store.exists(out):
-            _forget_damaged(results)
+            _mend(results)
         todo = np.flatnonzero(~results.done())
         plan = {int(i): shuffles if i < n_shuffled else (0,) for i in todo}
         if not plan:
@@ -223,7 +228,6 @@ def survey(
             from .cluster import measure_on_workers
 
             source = str(model) if by_name else name
-            source = str(Path(source).resolve()) if Path(source).is_dir() else source
             measured = measure_on_workers(client, (source, device, dtype), prompts, plan, request, profile, batch, advance)
         else:
             model = load_model(model, device, dtype) if by_name else model() if callable(model) else model
@@ -241,11 +245,14 @@ def survey(
     return open_results(out)
 
 
-def _forget_damaged(results):
-    """Have prompts with a damaged or missing chunk measured again."""
+def _mend(results):
+    """Write damaged coordinates again, and have prompts with a damaged or missing chunk measured again."""
     for file, prompts, what in store.faults(results.path):
         if prompts is None:
-            raise InputError(f"{results.path} has no way back: {file}, which belongs to all its prompts, is {what}")
+            warnings.warn(f"{results.path}: {file} is {what}; it follows from what was asked for and is written again",
+                          stacklevel=3)
+            results.mend(file.split("/")[0])
+            continue
         warnings.warn(f"{results.path}: {file} is {what}; prompt "
                       f"{', '.join(p.id for p in results.prompts[prompts])} is measured again", stacklevel=3)
         results.forget(range(prompts.start, prompts.stop))
@@ -254,9 +261,10 @@ def _forget_damaged(results):
 def _measure_here(model, prompts, plan, request, profile, batch, advance):
     """Measure in this process; yields (places of prompts, their rows, provenance)."""
     check_lengths(model, [prompts[i] for i in plan], request["n_tokens"])  # before the first is measured
+    batch = batch or (1 if model.device.type == "cpu" else 8)
+    made = provenance(model, profile, batch)
     advance(0)
-    made = provenance(model, profile)
-    for group in parts(list(plan), batch or (1 if model.device.type == "cpu" else 8)):
+    for group in parts(list(plan), batch):
         rows = measure_prompts(model, [prompts[i] for i in group], [plan[i] for i in group], request, batch, advance)
         yield group, rows, made
 
@@ -272,7 +280,7 @@ def check_lengths(model, prompts, n_tokens):
         model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
 
 
-def measure_prompts(model, prompts, degrees, request, batch=None, advance=None):
+def measure_prompts(model, prompts, degrees, request, batch=1, advance=None):
     """The rows of a survey that belong to some prompts.
 
     Parameters
@@ -283,8 +291,9 @@ def measure_prompts(model, prompts, degrees, request, batch=None, advance=None):
         The shuffle degrees of each prompt.
     request : dict
         What the survey was asked for.
-    batch : int, optional
-        Measurements per forward pass; as many as there are prompts unless given.
+    batch : int
+        Measurements per forward pass, always as many: the last pass repeats one, and drops what it finds. A pass of
+        another size would round otherwise, and a survey that was interrupted would not end the same.
     advance : callable, optional
         Called as ``advance(steps)`` after each forward pass.
 
@@ -297,11 +306,11 @@ def measure_prompts(model, prompts, degrees, request, batch=None, advance=None):
 
     jobs = [(i, degree) for i in range(len(prompts)) for degree in degrees[i]]
     measured = {}
-    for group in parts(jobs, batch or len(prompts)):
+    for group in parts(jobs, batch):
         ids = [_token_ids(model, prompts[i], degree, request["n_tokens"], request["seed"]) for i, degree in group]
+        full = np.stack([shuffled for shuffled, _ in ids])[np.minimum(np.arange(batch), len(group) - 1)]
         try:
-            found = measure_tokens(model, np.stack([shuffled for shuffled, _ in ids]),
-                                   request["scale_max"], request["k_max"])
+            found = measure_tokens(model, full, request["scale_max"], request["k_max"]).isel(prompt=slice(len(group)))
         except InputError as error:
             if len(prompts) == 1:
                 return [error]
@@ -344,7 +353,11 @@ def run_profile(parameters, out, client=None, quiet=False):
         fetch_model(model, _tell(quiet))
     if isinstance(names, str):
         return _run_model(parameters, Path(out), client, quiet)
-    store.create_group(out)
+    groups = [group_name(model) for model in models]
+    if len(set(groups)) < len(groups):
+        raise InputError(f"two of the models {', '.join(models)} have the same last part of their names: measure them "
+                         "into stores of their own")
+    store.create_group(out, models)
     for model in models:
         results = _run_model({**parameters, "model": model}, Path(out, group_name(model)), client, quiet)
     return results
@@ -388,12 +401,13 @@ def _run_model(parameters, out, client, quiet):
     def progress(done, left, each):
         nonlocal left_over
         left_over = left - done
-        advance(total - left_over, f"({each:.2g} s each)" if done else "")
+        advance(total - left_over, f"({each:.2g} s each, {store.count(out)} prompts done)" if done else "")
 
     with track(f"survey: {len(prompts)} prompts, {n_shuffled} of them shuffled", total, quiet) as advance:
         try:
             return survey(
-                parameters["model"] if client else load, prompts, parameters["shuffles"], out, n_shuffled=n_shuffled, model_name=parameters["model"],
+                parameters["model"] if client else load, prompts, parameters["shuffles"], out,
+                n_shuffled=n_shuffled, model_name=parameters["model"],
                 **{name: parameters[name] for name in ("n_tokens", "seed", "scale_max", "k_max", "profile")},
                 **options, batch=parameters.get("batch"), client=client, progress=progress,
             )
@@ -401,14 +415,14 @@ def _run_model(parameters, out, client, quiet):
             why = "interrupted"
         except OSError as error:
             why = f"{error.strerror or error} ({error.filename or out})"
-    raise PartialSurvey(f"{why}: {total - left_over} of {total} measurements were made, every finished prompt is in "
-                        f"{out}; the same command goes on from there")
+    raise PartialSurvey(f"{why}: {store.count(out)} of {len(prompts)} prompts are in {out}; "
+                        "the same command goes on from there")
 
 
-def provenance(model, profile=""):
+def provenance(model, profile="", batch=1):
     """How the numbers of a run are made, as a dict of JSON values."""
     return {
-        "model_fingerprint": model.fingerprint, "dtype": str(model.network.dtype),
+        "model_fingerprint": model.fingerprint, "dtype": str(model.network.dtype), "batch": batch,
         "device": _device_name(model.device), "profile": profile, "commit": _commit(), "versions": versions(),
     }
 
@@ -423,6 +437,7 @@ def _device_name(device):
     return facts().get("model name", platform.processor()) or device.type
 
 
+@lru_cache
 def _commit():
     """The commit of the checkout, with a plus if it was changed since; empty outside a checkout."""
     here = Path(__file__).parent
