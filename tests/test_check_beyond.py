@@ -1,6 +1,5 @@
 """The checkers of the chapters on estimators, the twin, your own text and surveys: a hint for each usual mistake."""
 
-import itertools
 import zlib
 
 import google_crc32c
@@ -35,14 +34,17 @@ def guess(v, d, s, variance=None, unit=1, signs=(1, -1)):
     return [(np.log(v) + sign * variance / 2) / unit for sign in signs]
 
 
-def flips(x, count):
-    seen = np.mean(x)
-    means = [np.mean(np.multiply(x, s)) for s in itertools.product((1, -1), repeat=len(x))]
-    return np.mean([count(mean, seen) for mean in means])
+def left(v, c):
+    return v - np.polyval(np.polyfit(c, v, 1), c)
 
 
-def both_sides(mean, seen):
-    return abs(mean) >= abs(seen) - 1e-12
+def held_fixed(own, twin, loss, of_own=left, of_loss=left):
+    return np.array([np.corrcoef(of_own(x, c), of_loss(loss, c))[0, 1] for x, c in zip(own, twin)])
+
+
+def by_formula(own, twin, loss, power=0.5):
+    rows = [np.corrcoef(np.stack([x, c, loss])) for x, c in zip(own, twin)]
+    return np.array([(r[0, 2] - r[0, 1] * r[1, 2]) / ((1 - r[0, 1] ** 2) * (1 - r[1, 2] ** 2)) ** power for r in rows])
 
 
 def residual(x, y, x0, y0, free=2, new=1, line=True):
@@ -61,7 +63,7 @@ RIGHT = {
     "participation_ratio": lambda x: ratio(variances(x)),
     "three_averages": lambda m, k: averages(m, k, lambda k: (k - 2) / (k - 1)),
     "untrained_loss": guess,
-    "sign_flip_p_value": lambda x: flips(x, both_sides),
+    "twin_held_fixed": held_fixed,
     "causal_mean": lambda v: np.cumsum(v, 0) / np.arange(1, len(v) + 1)[:, None],
     "percentile_rank": lambda x, others: (np.less(others, x) + np.equal(others, x) / 2).mean(),
     "unusual": residual,
@@ -79,15 +81,27 @@ WRONG = [
     ("three_averages", lambda m, k: 1 / m.mean(), "three numbers"),
     ("three_averages", lambda m, k: averages(m, k, lambda k: (k - 1) / (k - 2)), "too high"),
     ("three_averages", lambda m, k: (*averages(m, k, lambda k: (k - 2) / (k - 1))[:2], (1 / m).mean()), "comes first"),
+    ("three_averages", lambda m, k: averages(m, k, lambda k: 1), "times too high"),
+    ("three_averages", lambda m, k: (*averages(m, k, lambda k: (k - 2) / (k - 1))[:2], 2), "of the table"),
     ("untrained_loss", lambda v, d, s: [np.log(v)] * 2, "all equal"),
+    ("untrained_loss", lambda v, d, s: guess(v, d, s, variance=1), "half the variance"),
     ("untrained_loss", lambda v, d, s: guess(v, d, s, signs=(-1, 1)), "signs"),
     ("untrained_loss", lambda v, d, s: guess(v, d, s, unit=np.log(2)), "bits"),
     ("untrained_loss", lambda v, d, s: guess(v, d, s, variance=d**0.5 * s), "square"),
-    ("sign_flip_p_value", lambda x: flips(x, lambda mean, seen: mean >= seen - 1e-12), "one-sided"),
-    ("sign_flip_p_value", lambda x: flips(x, lambda mean, seen: abs(mean) > abs(seen) + 1e-12), "never 0"),
+    ("twin_held_fixed", lambda own, twin, loss: held_fixed(own, twin, loss).mean(), "each layer"),
+    ("twin_held_fixed", lambda *given: held_fixed(*given, lambda v, c: v, lambda v, c: v), "nothing is held fixed"),
+    ("twin_held_fixed", lambda *given: held_fixed(*given, np.subtract, lambda v, c: v), "slope of one"),
+    ("twin_held_fixed", lambda *given: by_formula(*given, power=0), "numerator"),
+    ("twin_held_fixed", lambda *given: by_formula(*given, power=1), "root is missing"),
+    ("twin_held_fixed", lambda *given: held_fixed(*given, of_loss=lambda v, c: v), "both have a factor"),
+    ("twin_held_fixed", lambda *given: held_fixed(*given, of_own=lambda v, c: v), "both have a factor"),
+    ("twin_held_fixed", lambda own, twin, loss: held_fixed(own, [twin.mean(0)] * 4, loss), "has its own"),
+    ("twin_held_fixed", lambda own, twin, loss: held_fixed(twin, own, loss), "three correlations"),
     ("causal_mean", lambda v: np.cumsum(v, 0), "divide"),
     ("causal_mean", lambda v: np.cumsum(v, 0) / len(v), "one row"),
     ("causal_mean", lambda v: np.tile(v.mean(0), (len(v), 1)), "follow"),
+    ("causal_mean", lambda v: np.vstack([v[:1], RIGHT["causal_mean"](v)[:-1]]), "its own mean"),
+    ("percentile_rank", lambda x, others: len(others) * RIGHT["percentile_rank"](x, others), "a count"),
     ("percentile_rank", lambda x, others: np.less(others, x).mean(), "leave them out"),
     ("percentile_rank", lambda x, others: np.less_equal(others, x).mean(), "in full"),
     ("percentile_rank", lambda x, others: 100 * RIGHT["percentile_rank"](x, others), "percentage"),

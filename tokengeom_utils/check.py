@@ -828,18 +828,28 @@ def untrained_loss(attempt):
 
 
 @checker
-def sign_flip_p_value(attempt):
-    """Exact p-value of paired differences by flipping their signs."""
-    differences = np.array([0.8, 1.1, -0.6, 0.9, 0.3, 1.4])
-    signs = 1 - 2 * (np.arange(64)[:, None] >> np.arange(6) & 1)
-    sums, seen = signs @ differences, differences.sum()
-    found, wanted = attempt(differences), (np.abs(sums) >= seen - 1e-9).mean()
-    expect(not close(found, (sums >= seen - 1e-9).mean()), "that is one-sided: a mean as far below zero counts too")
-    expect(not close(found, (np.abs(sums) > seen + 1e-9).mean()), "flips that give exactly the mean that was seen "
-           "count too; the one that flips nothing is among them, so p is never 0")
-    expect(close(found, wanted), "go through all 2^n patterns of signs; p is the share whose mean is at least as far "
-           "from zero as that of the data")
-    expect(close(attempt(-differences), wanted), "turning all signs at once must not change a two-sided p-value")
+def twin_held_fixed(attempt):
+    """Correlation of dimension and loss with the twin's dimension held fixed, for every layer at once."""
+    from .statistics import partial_correlation, pearson
+
+    own, twin = np.random.default_rng(13).normal(size=(2, 4, 20))
+    loss = np.random.default_rng(14).normal(size=20)
+    twin, own = twin + 0.5 * loss, own + 0.8 * twin + loss
+    xy, cy, xc = pearson(own, loss), pearson(twin, loss), pearson(own, twin)
+    top, wanted = xy - xc * cy, np.array([partial_correlation(x, loss, c) for x, c in zip(own, twin)])
+    found = attempt(own, twin, loss)
+    expect(np.shape(found) == (4,), "return one number for each layer")
+    expect(not close(found, xy), "this is the correlation itself: nothing is held fixed")
+    expect(not close(found, pearson(own - twin, loss)), "a difference takes out the twin with a slope of one, which need "
+           "not be the best: use the formula")
+    expect(not close(found, top), "this is the numerator: divide it by the root of (1 - r_xc^2)(1 - r_yc^2)")
+    expect(not close(found, top / ((1 - xc**2) * (1 - cy**2))), "the root is missing below")
+    expect(not close(found, top / np.sqrt(1 - xc**2)) and not close(found, top / np.sqrt(1 - cy**2)), "the twin is taken "
+           "out of the dimension and out of the loss: both have a factor below the root")
+    one = [partial_correlation(own, loss, c) for c in (*twin, twin.mean(0))]
+    expect(not any(close(found, r) for r in one), "you hold the same control fixed in all layers: each layer has its own")
+    expect(close(found, wanted), "three correlations for each layer, of dimension and loss, twin and loss, dimension and "
+           "twin; then the formula for one control")
 
 
 @checker
