@@ -1,17 +1,21 @@
 """Surveys on a real scheduler with real workers, one of them killed; and what a batch system would be given."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import dask
 import pytest
 import tiny_survey
 import tokengeom_utils as tg
 import xarray as xr
-from tokengeom_utils.cluster import job_script, open_client, read_jobs
+import yaml
+from tokengeom_utils.cluster import _Crowd, job_script, open_client, read_jobs
 from tokengeom_utils.doctor import examine
+from tokengeom_utils.errors import PartialSurvey
 
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
@@ -22,38 +26,58 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A scheduler and a function that starts workers, all as programs of their own on this machine."""
-    where = tmp_path_factory.mktemp("cluster")
+def whole(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tg.load_model(folder), out)
+    return out
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """A function that starts programs of Dask, which end with the test."""
     processes = []
 
     def start(*words):
-        log = open(where / f"log-{len(processes)}", "w")
-        command = [sys.executable, "-m", *words, "--scheduler-file", str(where / "scheduler.json")]
+        log = open(tmp_path / f"log-{len(processes)}", "w")
+        command = [sys.executable, "-m", *words, "--scheduler-file", str(tmp_path / "scheduler.json"), "--no-dashboard"]
         processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ONE_THREAD}))
         return processes[-1]
 
-    start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    deadline = time.monotonic() + 60
-    while not (where / "scheduler.json").exists():
-        assert time.monotonic() < deadline and processes[0].poll() is None
-        time.sleep(0.1)
-    import json
-
-    address = json.loads((where / "scheduler.json").read_text())["address"]
-    yield address, lambda *options: start("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny",
-                                          "--no-dashboard", *options)
+    yield start
     for process in processes:
         process.kill()
         process.wait()
 
 
-def test_a_worker_is_killed_in_the_middle(cluster, folder, tmp_path):
+@pytest.fixture
+def scheduler(programs, tmp_path):
+    """A scheduler on this machine: (address, process)."""
+    process = programs("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "scheduler.json").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    return json.loads((tmp_path / "scheduler.json").read_text())["address"], process
+
+
+@pytest.fixture
+def cluster(scheduler, programs):
+    """A scheduler's address and a function that starts workers."""
+    return scheduler[0], lambda *options: programs("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", *options)
+
+
+def loads(client):
+    """How often each worker has loaded a model, by its name."""
+    counts = client.run(lambda: __import__("tokengeom_utils.cluster").cluster._load.cache_info().misses)
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {workers[address]["name"]: count for address, count in counts.items()}
+
+
+def test_a_worker_is_killed_in_the_middle(cluster, folder, whole, tmp_path):
     address, start = cluster
     workers = [start(), start()]
     with open_client(scheduler=address) as client:
         client.wait_for_workers(2, timeout=60)
-        whole = tiny_survey.run(folder, tmp_path / "whole.zarr", client=client)
         steps = []
 
         def kill_one(done, total, seconds):
@@ -63,40 +87,120 @@ def test_a_worker_is_killed_in_the_middle(cluster, folder, tmp_path):
 
         survived = tiny_survey.run(folder, tmp_path / "survived.zarr", client=client, progress=kill_one)
         assert workers[0].wait(10) == -signal.SIGKILL and workers[1].poll() is None
-    assert steps[-1] == 16 and steps == sorted(steps)
-    xr.testing.assert_identical(survived, whole)
-    assert tiny_survey.files(tmp_path / "survived.zarr") == tiny_survey.files(tmp_path / "whole.zarr")
-    here = tiny_survey.run(tg.load_model(folder), tmp_path / "here.zarr")
-    xr.testing.assert_allclose(whole.drop_attrs(), here.drop_attrs(), rtol=1e-4)
+        assert steps[-1] == 16 and steps == sorted(steps)
+        undisturbed = tiny_survey.run(folder, tmp_path / "undisturbed.zarr", client=client)
+    numbers = list(tg.results.VARIABLES)
+    xr.testing.assert_identical(survived[numbers].drop_attrs(), undisturbed[numbers].drop_attrs())
+    xr.testing.assert_allclose(survived[numbers].drop_attrs(), tg.open_results(whole)[numbers].drop_attrs(), rtol=1e-4)
 
 
-def test_bad_input_is_found_before_anything_is_measured(cluster, folder, tmp_path):
+def test_a_worker_that_comes_late_gets_work(cluster, folder, tmp_path):
     address, start = cluster
-    start()
+    start("--name", "first")
+    under_way = {1: set(), 2: set()}
+    with open_client(scheduler=address) as client:
+
+        def watch(done, total, seconds):
+            under_way[len(client.scheduler_info(n_workers=-1)["workers"])].add(len(client.futures))
+            if len(under_way[1]) and not under_way[2]:
+                start("--name", "late")
+                client.wait_for_workers(2, timeout=60)
+
+        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=watch)
+        assert loads(client) == {"first": 1, "late": 1}
+    assert max(under_way[1]) <= 2 < max(under_way[2]) <= 4  # twice as many as threads
+
+
+def test_the_last_worker_is_lost(cluster, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tokengeom_utils.cluster.PATIENCE", 1.0)
+    address, start = cluster
     out = tmp_path / "survey.zarr"
     with open_client(scheduler=address) as client:
-        with pytest.raises(tg.InputError, match="prompt text-0 has 100 tokens"):
-            tg.survey(folder, tiny_survey.prompts(), (0,), out, n_tokens=128, scale_max=16, k_max=8, client=client,
-                      model_name="tiny")
+        with pytest.raises(PartialSurvey, match="no worker for 1 s"):
+            tiny_survey.run(folder, out, client=client)
+        worker = start()
+        client.wait_for_workers(1, timeout=60)
+
+        def kill(done, total, seconds):
+            if done > 4:
+                worker.kill()
+
+        with pytest.raises(PartialSurvey, match="no worker for 1 s; what is measured is safe"):
+            tiny_survey.run(folder, out, client=client, progress=kill)
+    report, = examine(out)
+    assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
+
+
+def test_the_scheduler_is_lost(scheduler, cluster, folder, tmp_path):
+    address, start = cluster
+    start()
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), open_client(scheduler=address) as client:
+
+        def kill(done, total, seconds):
+            if done > 4:
+                scheduler[1].kill()
+
+        with pytest.raises(PartialSurvey, match="the cluster was lost"):
+            tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=kill)
+    assert examine(tmp_path / "survey.zarr")[0].is_sound
+
+
+def test_bad_input_is_found_before_anything_is_measured(cluster, folder, tmp_path, monkeypatch):
+    address, start = cluster
+    start()
+    out = tmp_path / "new" / "survey.zarr"
+    monkeypatch.setattr("tokengeom_utils.cluster.TASK_OF_TEXTS", 3)
+    prompts = tiny_survey.prompts()
+    prompts[7] = tg.Prompt("text-7", "letters", "too short")
+    with open_client(scheduler=address) as client:
+        with pytest.raises(tg.InputError, match="prompt text-7 has 9 tokens"):  # in the third of the tasks
+            tg.survey(folder, prompts, (0,), out, n_tokens=64, scale_max=16, k_max=8, client=client, model_name="tiny")
         with pytest.raises(tg.InputError, match="unknown model 'nonsense'"):
             tiny_survey.run("nonsense", out, client=client)
-    assert not list(tmp_path.iterdir())
+        with pytest.raises(PartialSurvey, match="a worker could not go on .FileNotFoundError.*no-such-file"):
+            list(_Crowd(client).map(os.stat, [("no-such-file",)]))
+    assert not out.parent.exists()
 
 
 def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
     """A worker that offers GPU=1 gets the work, and the one that offers nothing gets none."""
     address, start = cluster
-    gpu = start("--resources", "GPU=1", "--name", "with-gpu")
+    start("--name", "plain")
+    start("--resources", "GPU=1", "--name", "with-gpu")
     with open_client(scheduler=address) as client:
-        deadline = time.monotonic() + 60
-        while "with-gpu" not in [worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]:
-            assert time.monotonic() < deadline and gpu.poll() is None
-            time.sleep(0.1)
-        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client)
-        names = {worker["name"]: address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()}
-        did = client.run(lambda: __import__("tokengeom_utils.cluster").cluster._load.cache_info().misses)
-    assert did[names["with-gpu"]] == 1  # the model was loaded there, once
+        client.wait_for_workers(2, timeout=60)
+        found = tiny_survey.run(folder, tmp_path / "survey.zarr", client=client)
+        assert loads(client) == {"plain": 0, "with-gpu": 1}
+    assert json.loads(found.attrs["runs"])[0]["batch"] == 8  # as on a GPU
     assert examine(tmp_path / "survey.zarr")[0].is_sound
+
+
+def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
+    """SLURM's two commands, played by scripts that run the job here; it ends in the middle, as by its walltime."""
+    programs = {"sbatch": 'cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 & echo "Submitted batch job $!" | tee -a "$LOG"',
+                "scancel": 'kill -9 -- "-$1"'}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LOG", str(tmp_path / "jobs"))
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "jobs.yml"
+    path.write_text(yaml.safe_dump({"scheduler": "slurm", "jobs": 1, "options": {"cores": 1, "memory": "2GB"}}))
+
+    def submitted():
+        return [int(line.split()[-1]) for line in (tmp_path / "jobs").read_text().splitlines()]
+
+    def end_the_job(done, total, seconds):
+        if done > 4 and len(submitted()) == 1:
+            os.killpg(submitted()[0], signal.SIGKILL)
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), open_client(jobqueue=path) as client:
+        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=end_the_job)
+    assert len(submitted()) > 1
+    report, = examine(tmp_path / "survey.zarr")
+    assert report.is_sound and not report.missing
 
 
 def test_no_scheduler_and_too_many_clusters():
@@ -143,6 +247,7 @@ def test_the_script_that_would_be_submitted(tmp_path, scheduler, extra, expected
     ("scheduler: cron", "must be one of slurm, pbs, lsf"), ("scheduler: slurm\ncolor: blue", "unknown entry color"),
     ("scheduler: slurm\njobs: many", "jobs must be a int"), ("- 1", "must hold"), (":", "must hold|not valid YAML"),
     ("scheduler: slurm\noptions: {nonsense: 1, cores: 1, memory: 1GB}", "cannot be described"),
+    ("scheduler: slurm\noptions: {walltime: 4:00:00}", "number 14400: put it in quotes"),
 ])  # fmt: skip
 def test_a_description_of_jobs_that_is_no_good(tmp_path, text, words):
     path = tmp_path / "jobs.yml"

@@ -8,10 +8,13 @@ lost costs what it was measuring, and Dask hands that to another.
 #!/usr/bin/env bash
 """
 
+import multiprocessing.resource_tracker
 import os
+import signal
+import time
+import warnings
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -19,6 +22,9 @@ from . import processor
 from .errors import InputError, PartialSurvey
 
 SCHEDULERS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
+PATIENCE = 300.0  #: seconds without any worker until a survey stops; in a batch system only a line is said
+TASK_OF_TEXTS = 256  #: texts whose lengths one task checks
+_POLL = 1.0  # seconds until it is seen that workers came or went while none ended a task
 _KEYS = {"scheduler": str, "jobs": int, "resources": dict, "options": dict}
 _loading = Lock()
 
@@ -69,11 +75,28 @@ def local_cluster(n_workers):
     distributed = _import("distributed")
     if n_workers < 1:
         raise InputError(f"{n_workers} workers asked for: at least one is needed")
-    threads = str(max(1, len(os.sched_getaffinity(0)) // n_workers))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // n_workers))
     environment = {**processor.settings(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
                    "OPENBLAS_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
-    return distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, env=environment, dashboard_address=None,
-                                    silence_logs="ERROR")
+    with _workers_without_interrupt():
+        return distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, env=environment, memory_limit=0,
+                                        dashboard_address=None, silence_logs="ERROR")
+
+
+@contextmanager
+def _workers_without_interrupt():
+    """Ctrl-C reaches all processes of a terminal, but only the one that asked shall answer.
+
+    The threads begun meanwhile, which start the workers now and later, block the signal, and so do their children. For
+    this thread it is put off.
+    """
+    multiprocessing.resource_tracker.ensure_running()  # would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def read_jobs(path):
@@ -95,11 +118,13 @@ def read_jobs(path):
             raise InputError(f"{path}: {name} must be a {_KEYS[name].__name__}, not {value!r}")
     if jobs.get("scheduler") not in SCHEDULERS:
         raise InputError(f"{path}: scheduler must be one of {', '.join(SCHEDULERS)}, not {jobs.get('scheduler')!r}")
+    if not isinstance(walltime := jobs.get("options", {}).get("walltime", ""), str):
+        raise InputError(f'{path}: walltime is read as the number {walltime}: put it in quotes, as in  walltime: "04:00:00"')
     return jobs
 
 
 def job_cluster(jobs):
-    """Workers as jobs of a batch system.
+    """Workers as jobs of a batch system; one that ends, by its walltime or otherwise, is submitted again.
 
     Parameters
     ----------
@@ -113,7 +138,7 @@ def job_cluster(jobs):
     dask_jobqueue.core.JobQueueCluster
     """
     cluster = _job_cluster(jobs)
-    cluster.scale(jobs=jobs.get("jobs", 1))
+    cluster.adapt(minimum_jobs=jobs.get("jobs", 1), maximum_jobs=jobs.get("jobs", 1))
     return cluster
 
 
@@ -150,59 +175,127 @@ def _import(name):
 def measure_on_workers(client, model, prompts, plan, request, profile, batch, advance):
     """Measure on the workers of a client; yields (places of prompts, their rows, provenance) as they end.
 
-    ``model`` holds the arguments of :func:`tokengeom_utils.models.load_model`: each worker loads it once.
-    Twice as many tasks as workers are under way, so that no worker waits and a million prompts need no more memory
-    than a few.
-    """
-    from distributed import CancelledError, KilledWorker, as_completed
+    Parameters
+    ----------
+    client : dask.distributed.Client
+    model : tuple
+        The arguments of :func:`tokengeom_utils.models.load_model`; each worker loads it once.
+    prompts, plan, request, profile, batch, advance
+        As in :func:`tokengeom_utils.surveys.survey`.
 
+    Raises
+    ------
+    PartialSurvey
+        If the cluster is lost, or no worker is left for :data:`PATIENCE` seconds; jobs may wait in a queue for longer.
+    """
+    from .models import absolute
     from .surveys import parts
 
-    on_gpus = _wait_for_worker(client)
-    options = {"pure": False, "resources": {"GPU": 1} if on_gpus else None}
-    batch = batch or (8 if on_gpus else 1)
+    crowd = _Crowd(client)
+    crowd.wait()
+    model = (absolute(model[0]), *model[1:])
+    batch = batch or (8 if crowd.has_gpus else 1)
     todo = [prompts[i] for i in plan]
-    client.submit(_check_lengths, model, todo, request["n_tokens"], **options).result()
+    for _ in crowd.map(_check_lengths, ((model, some, request["n_tokens"]) for some in parts(todo, TASK_OF_TEXTS))):
+        pass
     advance(0)
-
     settings = {name: value for name, value in request.items() if name != "prompts"}
-    waiting = iter(parts(list(plan), batch))
-    places = {}
+    groups = parts(list(plan), batch)
+    tasks = ((model, [prompts[i] for i in group], [plan[i] for i in group], settings, profile, batch) for group in groups)
+    for number, (rows, made) in crowd.map(_measure, tasks):
+        yield groups[number], rows, made
+        advance(sum(len(plan[i]) for i in groups[number]))
 
-    def submit(group):
-        future = client.submit(_measure, model, [prompts[i] for i in group], [plan[i] for i in group], settings,
-                               profile, batch, **options)
-        places[future.key] = group
-        return future
 
-    window = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    under_way = as_completed([submit(group) for group in islice(waiting, window)])
+class _Crowd:
+    """The workers of a client, which come and go."""
+
+    def __init__(self, client):
+        self.client, self.has_gpus = client, False
+        self.is_queue = hasattr(client.cluster, "job_script")
+        self._seen = self._said = time.monotonic()
+
+    def slots(self):
+        """How many tasks can run at once."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = [int(worker["resources"].get("GPU", 0)) for worker in workers]
+        slots = sum(min(gpu, worker["nthreads"]) if self.has_gpus else worker["nthreads"]
+                    for gpu, worker in zip(gpus, workers))
+        now = time.monotonic()
+        if slots:
+            self._seen = self._said = now
+        elif now - self._said > PATIENCE:
+            if not self.is_queue:
+                raise PartialSurvey(f"there was no worker for {PATIENCE:.0f} s; what is measured is safe: start workers, "
+                                    "and the same command goes on")
+            self._said = now
+            warnings.warn(f"no job has run for {(now - self._seen) / 60:.0f} minutes: waiting for the batch system")
+        return slots
+
+    def wait(self):
+        """Wait for the first worker. If it has a GPU, all the work goes to workers that have."""
+        with _cluster_lost():
+            while not self.slots():
+                time.sleep(_POLL / 4)
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            self.has_gpus = any("GPU" in worker["resources"] for worker in workers)
+
+    def map(self, function, tasks):
+        """Call a function with each tuple of arguments; yields (number of the task, result) as they end.
+
+        Twice as many tasks as can run are under way, however many workers there are at the time: so none waits, and a
+        million prompts need no more memory than a few.
+        """
+        from distributed import wait
+
+        options = {"pure": False, "resources": {"GPU": 1} if self.has_gpus else None}
+        tasks, under_way = enumerate(tasks), {}
+        following = next(tasks, None)
+        try:
+            while following or under_way:
+                with _cluster_lost():
+                    slots = self.slots()
+                    while following and len(under_way) < 2 * slots:
+                        number, arguments = following
+                        under_way[self.client.submit(function, *arguments, **options)] = number
+                        following = next(tasks, None)
+                    if not under_way:
+                        time.sleep(_POLL)
+                        continue
+                    try:
+                        ended = wait(list(under_way), timeout=_POLL, return_when="FIRST_COMPLETED").done
+                    except TimeoutError:
+                        continue
+                for future in ended:
+                    yield under_way.pop(future), _result(future)
+        finally:
+            self.client.cancel(list(under_way))
+
+
+@contextmanager
+def _cluster_lost():
+    """Whatever tells that the scheduler is gone, in one line."""
+    from distributed import CancelledError
+
     try:
-        for future in under_way:
-            group = places.pop(future.key)
-            rows, made = future.result()
-            for following in islice(waiting, 1):
-                under_way.add(submit(following))
-            yield group, rows, made
-            advance(sum(len(plan[i]) for i in group))
-    except KilledWorker as error:
-        raise PartialSurvey(f"workers were lost again and again while measuring ({error.last_worker}): has each "
-                            "enough memory for the model? What is measured is safe") from None
+        yield
     except (CancelledError, OSError) as error:
         raise PartialSurvey(f"the cluster was lost ({type(error).__name__}); what is measured is safe, "
                             "and the same command goes on from there") from None
-    finally:
-        client.cancel(list(under_way.futures))
 
 
-def _wait_for_worker(client, seconds=600):
-    """Wait until there is a worker; whether there are some with GPUs."""
+def _result(future):
+    """The result of a task that has ended, or why there is none."""
+    from distributed import KilledWorker
+
     try:
-        client.wait_for_workers(1, timeout=seconds)
-    except TimeoutError:
-        raise InputError(f"the scheduler had no worker for {seconds} s") from None
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return any("GPU" in worker["resources"] for worker in workers)
+        return future.result()
+    except KilledWorker as error:
+        raise PartialSurvey(f"workers were lost again and again while measuring ({error.last_worker}): has each "
+                            "enough memory for the model? What is measured is safe") from None
+    except OSError as error:
+        raise PartialSurvey(f"a worker could not go on ({type(error).__name__}: {error}); what is measured is safe, "
+                            "and the same command goes on from there") from error
 
 
 @lru_cache(1)
@@ -229,4 +322,4 @@ def _measure(model, prompts, degrees, request, profile, batch):
     from .surveys import measure_prompts, provenance
 
     model = _model(model)
-    return measure_prompts(model, prompts, degrees, request, batch), provenance(model, profile)
+    return measure_prompts(model, prompts, degrees, request, batch), provenance(model, profile, batch)
