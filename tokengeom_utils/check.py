@@ -616,9 +616,9 @@ def fisher_interval(attempt):
            "artanh r that scatters symmetrically")
     expect(not close(found, np.tanh([z - 1.95996 / 20**0.5, z + 1.95996 / 20**0.5]), 1e-4), "the variance of artanh r is "
            "1 / (n - 3), not 1 / n")
-    expect(close(found, wanted, 1e-3), "tanh(artanh r -+ q / sqrt(n - 3)), where 2.5 % of a normal law lie above q")
+    expect(close(found, wanted, 1e-3), "tanh(artanh r -+ q / sqrt(n - 3)), where 2.5% of a normal law lie above q")
     expect(close(attempt(0.8, 22, 2), wanted, 1e-3), "every variable held fixed takes one more off n - 3")
-    expect(close(attempt(0.8, 20, 0, 0.5), fisher_interval(0.8, 20, level=0.5), 1e-6), "95 % is right, other levels are "
+    expect(close(attempt(0.8, 20, 0, 0.5), fisher_interval(0.8, 20, level=0.5), 1e-6), "95% is right, other levels are "
            "not: the quantile is that of (1 + level) / 2")
 
 

@@ -263,7 +263,7 @@ def shuffle_raises_peak(survey):
     """Maximum over layers, full shuffle against ordered prompt, at scales 2, 4 and 8."""
     ordered, shuffled = _paper_peak(), _paper_peak(shuffle=5)
     yield (_each(lambda m: f"{ordered[m][0]:.2f} to {shuffled[m][0]:.2f}") + " at scale 2; higher in every one of 50 "
-           "prompts (in 88 % or more at scale 8).", f"mean profiles, and single prompts for the shares; {_ARRAYS}")
+           "prompts (in 88% or more at scale 8).", f"mean profiles, and single prompts for the shares; {_ARRAYS}")
     full = survey.full
     parts, ours = [], []
     for scale in (2, 4, 8):
@@ -591,8 +591,8 @@ def chain_to_the_loss(survey):
             "entropy, and where they spread wider the entropy is lower.")
 def top_logits(survey):
     """Ordered prompts: shares against one half; the width of the top logits against the entropy."""
-    yield ("Llama-3-8B, as many top logits as the prompt's logit dimension, 7 on average: 84.0 % of the mass and "
-           "45.8 % of the entropy; their mean width is 5.13, its rank correlation with the entropy -0.91.",
+    yield ("Llama-3-8B, as many top logits as the prompt's logit dimension, 7 on average: 84.0% of the mass and "
+           "45.8% of the entropy; their mean width is 5.13, its rank correlation with the entropy -0.91.",
            "the authors' repository, notes to the referees (analysis.md), 50 prompts")
     mass, share, width, entropy = (survey.ordered(name) for name in (
         "top_mass", "top_entropy", "top_width", "entropy"))

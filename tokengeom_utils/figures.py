@@ -66,7 +66,7 @@ def domain_colors(domains):
 
 
 def mean_band(ax, x, values, color, label=None, **style):
-    """Mean over prompts (last axis) against ``x`` with its 95 % confidence band.
+    """Mean over prompts (last axis) against ``x`` with its 95% confidence band.
 
     With fewer than four prompts the band would fill the panel and say nothing; it is left out.
     """

@@ -379,7 +379,7 @@ def loss_correlation(results, shuffle=0, control="distinct_tokens", n_bootstrap=
     control : str, sequence of str or None
         Variables per prompt that the partial correlation holds fixed, all together.
     n_bootstrap, seed : int
-        For the 95 % bootstrap intervals; prompts are resampled.
+        For the 95% bootstrap intervals; prompts are resampled.
     rank_interval : bool
         Whether to give Spearman's coefficient an interval too, which takes longer than all the others together.
 
