@@ -1,13 +1,20 @@
 """The command line as a user types it: good input works, bad input is one line and exit code 2."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import tiny_survey
+import tokengeom_utils as tg
 import yaml
 from conftest import PROJECT, TINY
-from tokengeom_utils import cli
+from tokengeom_utils import cli, store
+from tokengeom_utils.doctor import examine
 
 
 @pytest.fixture
@@ -103,3 +110,116 @@ def test_the_installed_command():
     command = Path(sys.executable).with_name("tokengeom")
     result = subprocess.run([command, "survey", "--profile", "nonsense", "--out", "x"], capture_output=True, text=True)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """The profile of a tiny model and of many texts for it."""
+    folder = tmp_path_factory.mktemp("letters")
+    rows = [json.dumps({"id": prompt.id, "text": prompt.text}) for prompt in tiny_survey.prompts(300)]
+    (folder / "texts.jsonl").write_text("\n".join(rows))
+    path = folder / "letters.yml"
+    path.write_text(yaml.safe_dump({
+        "model": str(tiny_survey.save_model(folder / "model")), "prompts": str(folder / "texts.jsonl"), "n_prompts": 6,
+        "shuffles": [0, 1, 2], "seed": 42, "n_bootstrap": 10, **tiny_survey.REQUEST}))
+    return path
+
+
+def command(*words):
+    return [sys.executable, "-m", "tokengeom_utils.cli", *map(str, words)]
+
+
+def test_a_survey_on_two_workers_its_check_and_its_table(run, letters, tmp_path):
+    out = tmp_path / "survey.zarr"
+    quiet = subprocess.run(command("survey", "--profile", letters, "--out", out, "--workers", 2, "--quiet"), cwd=PROJECT,
+                           capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    code, said, _ = run("doctor", out)
+    assert code == 0 and "measured: 6 of 6 prompts" in said
+    code, said, _ = run("export", out, tmp_path / "survey.parquet")
+    assert code == 0 and "6 prompts in" in said
+    code, _, err = run("export", out, tmp_path / "survey.parquet")
+    assert code == 2 and "exists: delete it" in err and err.count("\n") == 1
+    (out / "run" / "c.4").unlink()
+    code, said, _ = run("doctor", out)
+    assert code == 3 and "measured: 5 of 6 prompts, missing text-4" in said
+    next((out / "loss").glob("c.1.*")).unlink()
+    assert run("doctor", out)[0] == 1
+    code, _, err = run("export", out, tmp_path / "again.parquet")
+    assert code == 2 and "tokengeom doctor" in err and not (tmp_path / "again.parquet").exists()
+
+
+def test_interrupted_at_the_terminal_with_workers(letters, tmp_path):
+    """Ctrl-C goes to the whole group of processes; one of them answers."""
+    out = tmp_path / "survey.zarr"
+    words = command("survey", "--profile", letters, "--n-prompts", 300, "--out", out, "--workers", 2)
+    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        deadline = time.monotonic() + 120
+        while store.count(out) < 3:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "interrupted" in said and "of 300 prompts are in" in said and said.count("\n") == 1
+    assert examine(out)[0].is_sound and examine(out)[0].missing
+
+
+def test_own_texts_are_all_measured_with_degrees_seed_and_neighbors_of_choice(run, letters, tmp_path):
+    out, essays = tmp_path / "survey.zarr", tmp_path / "essays"
+    essays.mkdir()
+    for prompt in tiny_survey.prompts(3):
+        (essays / f"{prompt.id}.txt").write_text(prompt.text)
+    (essays / "note.txt").write_text("too short")
+    words = ("survey", "--profile", letters, "--prompts", essays, "--out", out)
+    code, said, _ = run(*words, "--shuffles", "0,2", "--seed", 7, "--k-max", 5)
+    assert code == 0 and "left out: 1 of 4 texts" in said
+    results = tg.open_results(out)
+    assert results.sizes["prompt"] == 3 and results.shuffle.values.tolist() == [0, 2] and results.sizes["k"] == 5
+    assert results.attrs["seed"] == 7 and results.loss.notnull().all()
+    code, _, err = run(*words, "--shuffles", "all")
+    assert code == 2 and "--shuffles all is not a list of degrees" in err and err.count("\n") == 1
+    code, _, err = run("survey", "--profile", letters, "--prompts", essays / "note.txt", "--out", tmp_path / "none.zarr")
+    assert code == 2 and "has 64 tokens: ask for fewer" in err
+
+
+def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
+    out, profile = tmp_path / "survey.zarr", tmp_path / "two.yml"
+    parameters = yaml.safe_load(letters.read_text())
+    second = tiny_survey.save_model(tmp_path / "second")
+    profile.write_text(yaml.safe_dump(parameters | {"model": [parameters["model"], f"untrained:{second}"], "n_prompts": 2}))
+    code, _, _ = run("survey", "--profile", profile, "--out", out, "--quiet")
+    assert code == 0 and {report.path.name for report in examine(out)} == {"model", "second"}
+    twin = tg.open_results(out / "second")
+    assert twin.attrs["model_fingerprint"] != tg.open_results(out / "model").attrs["model_fingerprint"]
+    code, _, err = run("export", out, tmp_path / "survey.nc")
+    assert code == 2 and f"open one of {out / 'model'}, {out / 'second'}" in err
+    (out / "second" / "zarr.json").unlink()
+    code, said, _ = run("doctor", out)
+    assert code == 3 and "second, of which nothing is measured yet" in said
+
+
+def test_the_papers_own_set_up():
+    from tokengeom_utils.pile import PAPER_COUNT, PAPER_TOKENIZERS
+    from tokengeom_utils.profiles import load_profile
+
+    paper = load_profile("paper", PROJECT)
+    assert paper["model"] == paper["tokenizers"] == list(PAPER_TOKENIZERS)
+    assert (paper["dtype"], paper["n_prompts"], paper["n_shuffled"], paper["seed"]) == ("bfloat16", PAPER_COUNT, 50, 42)
+    assert (paper["prompts"], paper["n_tokens"], paper["shuffles"]) == ("pile-10k", 1024, [0, 1, 2, 3, 4, 5])
+
+
+def test_outside_a_checkout_the_profiles_are_pointed_to(tmp_path):
+    from tokengeom_utils.profiles import load_profile
+
+    with pytest.raises(tg.InputError, match="profiles lie in notebooks/profiles of a checkout.*path of a .yml file"):
+        load_profile("quick", tmp_path)
+
+
+@pytest.mark.parametrize("ending, package", [(".parquet", "pyarrow"), (".nc", "h5netcdf")])
+def test_an_export_without_its_package(run, tmp_path, monkeypatch, ending, package):
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    code, _, err = run("export", "untrained", tmp_path / f"survey{ending}")
+    assert code == 2 and f"need the package {package}: pip install {package}" in err and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -36,10 +36,13 @@ def survey(
     profile: Profile = "quick",
     model: Model = None,
     prompts: Annotated[Optional[str], typer.Option(help="pocket, pile-10k, or a path.")] = None,
-    n_prompts: Annotated[Optional[int], typer.Option(min=1)] = None,
+    n_prompts: Annotated[Optional[int], typer.Option(min=1, help="All those of --prompts unless given.")] = None,
     n_shuffled: Annotated[Optional[int], typer.Option(min=0)] = None,
+    shuffles: Annotated[Optional[str], typer.Option(help="Shuffle degrees, such as 0,1,5.")] = None,
     n_tokens: Annotated[Optional[int], typer.Option(min=4)] = None,
+    seed: Annotated[Optional[int], typer.Option(min=0, help="Of the shuffles.")] = None,
     scale_max: Annotated[Optional[int], typer.Option(min=2)] = None,
+    k_max: Annotated[Optional[int], typer.Option(min=1)] = None,
     device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, ...")] = None,
     dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, ...")] = None,
     batch: Annotated[Optional[int], typer.Option(min=1, help="Measurements per forward pass.")] = None,
@@ -63,8 +66,15 @@ def survey(
             raise InputError("--show-job needs --jobqueue FILE.yml")
         say(job_script(read_jobs(jobqueue)).rstrip())
         return
+    try:
+        degrees = shuffles and [int(degree) for degree in shuffles.split(",")]
+    except ValueError:
+        raise InputError(f"--shuffles {shuffles} is not a list of degrees such as 0,1,5") from None
     parameters = load_profile(profile, model=model, prompts=prompts, n_prompts=n_prompts, n_shuffled=n_shuffled,
-                              n_tokens=n_tokens, scale_max=scale_max, device=device, dtype=dtype, batch=batch)
+                              shuffles=degrees, n_tokens=n_tokens, seed=seed, scale_max=scale_max, k_max=k_max,
+                              device=device, dtype=dtype, batch=batch)
+    if prompts and n_prompts is None:  # the profile's number is that of its own prompts
+        parameters["n_prompts"] = None
     with open_client(workers, scheduler, jobqueue) as client:
         results = run_profile(parameters, out, client, quiet)
     if not quiet:

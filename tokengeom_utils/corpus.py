@@ -92,6 +92,10 @@ def load_prompts(source="pocket", n=None, n_tokens=1024, tokenizers=(), seed=42,
     if source == "pile-10k":
         pile.check_count(counts, n, n_tokens, tokenizers, say)
         prompts = pile.paper_order(prompts, seed)
+    if not prompts and counts[0]:
+        raise InputError(f"no text of {str(source)!r} has {n_tokens} tokens: ask for fewer, by n_tokens")
+    if say and n is None and source != "pile-10k" and (short := counts[0] - counts[-1]):
+        say(f"left out: {short} of {counts[0]} texts, which are shorter than {n_tokens} tokens")
     if n is not None and n > len(prompts):
         shorter = f" of at least {n_tokens} tokens" if counts[-1] < counts[0] else ""
         raise InputError(f"{n} prompts asked for, but {str(source)!r} has {len(prompts)}{shorter}")

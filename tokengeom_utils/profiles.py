@@ -42,7 +42,8 @@ def load_profile(name, project=".", **overrides):
         path = Path(name)
         if path.suffix not in (".yml", ".yaml") or not path.is_file():
             known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
-            raise InputError(f"unknown profile {str(name)!r}: choose from {known}, or give the path of a .yml file")
+            where = f"choose from {known}" if known else f"profiles lie in {PROFILES} of a checkout, run this in one"
+            raise InputError(f"unknown profile {str(name)!r}: {where}, or give the path of a .yml file")
     try:
         parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
