@@ -1,7 +1,7 @@
 # make book   the whole way, from a clean machine to the built site (PROFILE=quick, standard or paper)
 # make test   the same set-up with the test tools, then all the tests
 # make bench  speed and memory, beside the usual way and scikit-dimension; on a quiet machine
-# make results  the surveys in data/results, about 20 minutes on 2 cores
+# make results  the surveys in data/results measured anew, about 20 minutes on 2 cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,12 +43,15 @@ bench: .venv/.test .venv-dadapy/.ready
 
 # The surveys that the repository holds: the bundled model on all the pocket prompts, and its untrained twin on some.
 results: .venv/.test
+	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
 	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 24 --n-shuffled 24 \
 	  --out _build/results/untrained.zarr
 	@for name in standard untrained; do \
-	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && rm -rf data/results/$$name.zarr && \
-	  $(BIN)/tokengeom export _build/results/$$name.zarr data/results/$$name.zarr || exit 1; done
+	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && \
+	  $(BIN)/tokengeom export _build/results/$$name.zarr _build/results/packed/$$name.zarr || exit 1; done
+	@for name in standard untrained; do \
+	  rm -rf data/results/$$name.zarr && mv _build/results/packed/$$name.zarr data/results/ || exit 1; done
 
 clean:
 	rm -rf _build
