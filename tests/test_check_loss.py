@@ -63,7 +63,7 @@ def box(n, L, sign=1, log_n=1):
 
 
 WRONG = [
-    (check.fisher_interval, lambda r, n, *rest: fisher(r, n, 0, 0.9), "2.5 %"),
+    (check.fisher_interval, lambda r, n, *rest: fisher(r, n, 0, 0.9), "2.5%"),
     (check.resampled_correlations, lambda x, y, counts: np.zeros(len(counts)), "you need it for"),
     (check.fisher_interval, lambda r, n, k=0, level=0.95: fisher(r, n)[0], "two numbers"),
     (check.fisher_interval, lambda r, n, k=0, level=0.95: np.arctanh(fisher(r, n)), "back to r with tanh"),
