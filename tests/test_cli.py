@@ -200,16 +200,6 @@ def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
     assert code == 3 and "second, of which nothing is measured yet" in said
 
 
-def test_the_papers_own_set_up():
-    from tokengeom_utils.pile import PAPER_COUNT, PAPER_TOKENIZERS
-    from tokengeom_utils.profiles import load_profile
-
-    paper = load_profile("paper", PROJECT)
-    assert paper["model"] == paper["tokenizers"] == list(PAPER_TOKENIZERS)
-    assert (paper["dtype"], paper["n_prompts"], paper["n_shuffled"], paper["seed"]) == ("bfloat16", PAPER_COUNT, 50, 42)
-    assert (paper["prompts"], paper["n_tokens"], paper["shuffles"]) == ("pile-10k", 1024, [0, 1, 2, 3, 4, 5])
-
-
 def test_outside_a_checkout_the_profiles_are_pointed_to(tmp_path):
     from tokengeom_utils.profiles import load_profile
 

@@ -285,11 +285,16 @@ def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, 
     flip(weights)
     with pytest.raises(tg.InputError, match="made with model_fingerprint sha256"):
         tiny_survey.run(folder, copy)
+    with pytest.raises(tg.InputError, match="made with dtype torch.float32, not torch.bfloat16"):
+        tiny_survey.run(tiny.name, copy, dtype="bfloat16")
 
 
-def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path):
-    """16 measurements by three: the last pass of a run is filled up, and another size is refused."""
-    whole, out = tmp_path / "whole.zarr", tmp_path / "survey.zarr"
+def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path, request):
+    """16 measurements by three: every pass has three, whatever is left, and another size is refused."""
+    whole, out, sizes = tmp_path / "whole.zarr", tmp_path / "survey.zarr", set()
+    embeddings = tiny.network.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda module, ids, vectors: sizes.add(len(vectors)))
+    request.addfinalizer(hook.remove)
     tiny_survey.run(tiny, whole, batch=3)
 
     def interrupt(done, total, seconds):
@@ -307,6 +312,7 @@ def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_b
     with pytest.warns(UserWarning, match="text-1 is measured again"):
         tiny_survey.run(tiny, out)
     assert tiny_survey.files(out) == tiny_survey.files(whole)
+    assert sizes == {3}
 
 
 def test_a_packed_store_is_for_reading(tiny, tmp_path):

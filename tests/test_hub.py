@@ -120,7 +120,7 @@ import json, time, warnings
 warnings.simplefilter("error")
 import tokengeom_utils as tg
 from tokengeom_utils import corpus
-from tokengeom_utils.models import load_tokenizer
+from tokengeom_utils.models import known_fingerprint, load_tokenizer
 corpus.WORTH_KEEPING = 10
 three = [load_tokenizer(name) for name in {pile.PAPER_TOKENIZERS!r}]
 said = []
@@ -130,9 +130,11 @@ again = tg.load_prompts("pile-10k", n_tokens={N_TOKENS}, n=3, tokenizers=[load_t
 found = {{"prompts": [[p.id, p.domain, p.text] for p in prompts], "said": said, "again": [p.id for p in again]}}
 for name in {pile.PAPER_TOKENIZERS!r}:
     model = tg.load_model(name)
+    assert known_fingerprint(name) == model.fingerprint
     row = tg.measure(model, prompts[0], n_tokens={N_TOKENS}, scale_max=8, k_max=4)
     found[name] = [type(model.network).__name__, model.fingerprint, row.loss.item(), row.sizes["layer"],
                    [len(model.tokenize(p.text)) for p in prompts]]
+assert known_fingerprint("org/not-here") is None and known_fingerprint("untrained:{LLAMA}") is None
 found["twin"] = tg.load_model("untrained:{LLAMA}").fingerprint
 print(json.dumps(found))
 """
@@ -163,6 +165,7 @@ def test_the_profile_of_the_paper():
     assert tuple(profile["model"]) == tuple(profile["tokenizers"]) == pile.PAPER_TOKENIZERS
     assert (profile["prompts"], profile["n_prompts"], profile["n_tokens"]) == ("pile-10k", pile.PAPER_COUNT, 1024)
     assert (profile["n_shuffled"], profile["seed"], profile["shuffles"]) == (50, 42, [0, 1, 2, 3, 4, 5])
+    assert profile["dtype"] == "bfloat16"
 
 
 def test_without_a_network_the_way_out_is_named(tmp_path):

@@ -77,11 +77,22 @@ def test_a_local_folder_loads(folder, prompt):
 
 def test_the_fingerprint_of_a_folder_is_of_what_it_computes(folder):
     before = models.load_model(folder).fingerprint, models.load_tokenizer(folder).fingerprint
+    assert models.known_fingerprint(folder) == before[0]
     (folder / "notes.txt").write_text("mine")
     assert before == (models.load_model(folder).fingerprint, models.load_tokenizer(folder).fingerprint)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
     assert models.load_model(folder).fingerprint != before[0]
+
+
+def test_a_model_has_a_name_that_holds_in_other_folders(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    (folder / "one.gguf").touch()
+    for name in ("llama", "llama/one.gguf"):
+        assert models.absolute(name) == str(folder.parent / name)
+        assert models.absolute(f"untrained:{name}") == f"untrained:{folder.parent / name}"
+    for name in ("smollm2-135m", "untrained:smollm2-135m", "owner/name", "owner/name@main", ""):
+        assert models.absolute(name) == name
 
 
 def test_a_tokenizer_without_its_model(folder, model, prompt):

@@ -205,8 +205,11 @@ def survey(
         "n_shuffled": n_shuffled, "n_tokens": n_tokens, "seed": seed, "scale_max": scale_max, "k_max": k_max,
     }
     with store.Store(out, request, prompts) as results:
-        fingerprint = getattr(model, "fingerprint", None) or known_fingerprint(str(model) if by_name else name)
-        results.match({"model_fingerprint": fingerprint, "batch": batch})
+        results.match({  # as far as it is known without the model
+            "model_fingerprint": getattr(model, "fingerprint", None) or known_fingerprint(model if by_name else name),
+            "dtype": str(model.network.dtype) if hasattr(model, "network") else None if dtype == "auto" else f"torch.{dtype}",
+            "batch": batch,
+        })
         batch = batch or results.batch
         if store.exists(out):
             _mend(results)
