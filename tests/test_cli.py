@@ -131,8 +131,9 @@ def command(*words):
 
 def test_a_survey_on_two_workers_its_check_and_its_table(run, letters, tmp_path):
     out = tmp_path / "survey.zarr"
-    quiet = subprocess.run(command("survey", "--profile", letters, "--out", out, "--workers", 2, "--quiet"), cwd=PROJECT,
-                           capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    words = command("survey", "--profile", letters, "--out", out, "--workers", 2, "--quiet")
+    quiet = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True,
+                           env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     code, said, _ = run("doctor", out)
     assert code == 0 and "measured: 6 of 6 prompts" in said
@@ -180,7 +181,7 @@ def test_own_texts_are_all_measured_with_degrees_seed_and_neighbors_of_choice(ru
     assert results.attrs["seed"] == 7 and results.loss.notnull().all()
     code, _, err = run(*words, "--shuffles", "all")
     assert code == 2 and "--shuffles all is not a list of degrees" in err and err.count("\n") == 1
-    code, _, err = run("survey", "--profile", letters, "--prompts", essays / "note.txt", "--out", tmp_path / "none.zarr")
+    code, _, err = run("survey", "--profile", letters, "--prompts", essays / "note.txt", "--out", tmp_path / "no.zarr")
     assert code == 2 and "has 64 tokens: ask for fewer" in err
 
 
@@ -188,7 +189,8 @@ def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
     out, profile = tmp_path / "survey.zarr", tmp_path / "two.yml"
     parameters = yaml.safe_load(letters.read_text())
     second = tiny_survey.save_model(tmp_path / "second")
-    profile.write_text(yaml.safe_dump(parameters | {"model": [parameters["model"], f"untrained:{second}"], "n_prompts": 2}))
+    parameters |= {"model": [parameters["model"], f"untrained:{second}"], "n_prompts": 2}
+    profile.write_text(yaml.safe_dump(parameters))
     code, _, _ = run("survey", "--profile", profile, "--out", out, "--quiet")
     assert code == 0 and {report.path.name for report in examine(out)} == {"model", "second"}
     twin = tg.open_results(out / "second")

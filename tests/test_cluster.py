@@ -63,7 +63,8 @@ def scheduler(programs, tmp_path):
 @pytest.fixture
 def cluster(scheduler, programs):
     """A scheduler's address and a function that starts workers."""
-    return scheduler[0], lambda *options: programs("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", *options)
+    worker = ("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny")
+    return scheduler[0], lambda *options: programs(*worker, *options)
 
 
 def loads(client):
@@ -177,9 +178,9 @@ def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
 
 def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
     """SLURM's two commands, played by scripts that run the job here; it ends in the middle, as by its walltime."""
-    programs = {"sbatch": 'cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 & echo "Submitted batch job $!" | tee -a "$LOG"',
-                "scancel": 'kill -9 -- "-$1"'}
-    for name, text in programs.items():
+    sbatch = ('cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 &\n'
+              'echo "Submitted batch job $!" | tee -a "$LOG"')
+    for name, text in {"sbatch": sbatch, "scancel": 'kill -9 -- "-$1"'}.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -203,7 +204,8 @@ def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
     assert report.is_sound and not report.missing
 
 
-def test_no_scheduler_and_too_many_clusters():
+def test_no_scheduler_and_too_many_clusters(monkeypatch):
+    monkeypatch.setattr("tokengeom_utils.cluster.ANSWER", 1.0)
     with pytest.raises(tg.InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
         with open_client(scheduler="tcp://127.0.0.1:9"):
             pass

@@ -23,6 +23,7 @@ from .errors import InputError, PartialSurvey
 
 SCHEDULERS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
 PATIENCE = 300.0  #: seconds without any worker until a survey stops; in a batch system only a line is said
+ANSWER = 10.0  #: seconds that a scheduler has to answer
 TASK_OF_TEXTS = 256  #: texts whose lengths one task checks
 _POLL = 1.0  # seconds until it is seen that workers came or went while none ended a task
 _KEYS = {"scheduler": str, "jobs": int, "resources": dict, "options": dict}
@@ -57,7 +58,7 @@ def open_client(workers=None, scheduler=None, jobqueue=None):
     distributed = _import("distributed")
     if scheduler is not None:
         try:
-            client = distributed.Client(scheduler, timeout=10)
+            client = distributed.Client(scheduler, timeout=ANSWER)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"no Dask scheduler answers at {scheduler}: {str(error).splitlines()[0]}") from None
         with client:
@@ -119,7 +120,7 @@ def read_jobs(path):
     if jobs.get("scheduler") not in SCHEDULERS:
         raise InputError(f"{path}: scheduler must be one of {', '.join(SCHEDULERS)}, not {jobs.get('scheduler')!r}")
     if not isinstance(walltime := jobs.get("options", {}).get("walltime", ""), str):
-        raise InputError(f'{path}: walltime is read as the number {walltime}: put it in quotes, as in  walltime: "04:00:00"')
+        raise InputError(f'{path}: walltime is read as the number {walltime}: put it in quotes, such as "04:00:00"')
     return jobs
 
 
@@ -201,7 +202,8 @@ def measure_on_workers(client, model, prompts, plan, request, profile, batch, ad
     advance(0)
     settings = {name: value for name, value in request.items() if name != "prompts"}
     groups = parts(list(plan), batch)
-    tasks = ((model, [prompts[i] for i in group], [plan[i] for i in group], settings, profile, batch) for group in groups)
+    tasks = ((model, [prompts[i] for i in group], [plan[i] for i in group], settings, profile, batch)
+             for group in groups)
     for number, (rows, made) in crowd.map(_measure, tasks):
         yield groups[number], rows, made
         advance(sum(len(plan[i]) for i in groups[number]))
@@ -226,8 +228,8 @@ class _Crowd:
             self._seen = self._said = now
         elif now - self._said > PATIENCE:
             if not self.is_queue:
-                raise PartialSurvey(f"there was no worker for {PATIENCE:.0f} s; what is measured is safe: start workers, "
-                                    "and the same command goes on")
+                raise PartialSurvey(f"there was no worker for {PATIENCE:.0f} s; what is measured is safe: start "
+                                    "workers, and the same command goes on")
             self._said = now
             warnings.warn(f"no job has run for {(now - self._seen) / 60:.0f} minutes: waiting for the batch system")
         return slots

@@ -93,7 +93,8 @@ def examine(path):
              f"shuffle degrees {', '.join(map(str, request['shuffles']))}, schema {SCHEMA}")
     if wrong := tuple((f"{name}/zarr.json", tuple(ids), f"shape {found}, not {wanted}")
                       for name, found, wanted in store.misfits(arrays, request)):
-        return [Report(path, about, len(ids), tuple(ids), wrong, (), "its arrays do not fit its request: make it again")]
+        remedy = "its arrays do not fit its request: make it again"
+        return [Report(path, about, len(ids), tuple(ids), wrong, (), remedy)]
     faults = tuple((file, tuple(ids if prompts is None else ids[prompts]), what)
                    for file, prompts, what in store.faults(path))
     is_packed = arrays["run"].chunks[0] > 1

@@ -210,6 +210,7 @@ def open_paper(table="profiles"):
 
 def provenance(results):
     """How a survey was made, by its last run if there were several, as a flat dictionary of strings."""
-    made = {name: str(results.attrs[name]) for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")}
+    made = {name: str(results.attrs[name])
+            for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")}
     last = json.loads(results.attrs["runs"])[-1]
     return {**made, "device": last["device"], "commit": last["commit"], **last["versions"]}

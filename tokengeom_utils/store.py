@@ -133,8 +133,8 @@ class Store:
         for name in UNIFORM:
             kept = self._group.attrs.get(name) if self._group is not None else None  # older stores lack the batch
             if provenance.get(name) is not None and kept not in (None, provenance[name]):
-                raise InputError(f"{self.path} was made with {name} {kept}, not {provenance[name]}: delete it or choose "
-                                 "another --out")
+                raise InputError(f"{self.path} was made with {name} {kept}, not {provenance[name]}: delete it or "
+                                 "choose another --out")
 
     @property
     def batch(self):
@@ -189,7 +189,8 @@ def create_group(path, models):
     if not exists(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.making-{os.getpid()}")
-        zarr.create_group(fresh, attributes={"title": "Token geometry surveys, one group for each model", "models": models})
+        title = "Token geometry surveys, one group for each model"
+        zarr.create_group(fresh, attributes={"title": title, "models": models})
         _put_in_place(fresh, path)
         return
     attributes = open_group(path).attrs
@@ -255,7 +256,7 @@ def count(path):
 
 
 def coordinates(request, domains, n_layers):
-    """The coordinates of a survey as a dict: name to (dimension, values). All but the domains follow from the request."""
+    """The coordinates of a survey, name to (dimension, values); all but the domains follow from the request."""
     def text(values):
         return "prompt", np.array(values, np.dtypes.StringDType())
 
@@ -373,8 +374,8 @@ def _every_chunk():
 def _put(file, values):
     """Write a chunk, and wait until it is on the disk.
 
-    The bytes are those of Zarr's codecs, bytes (little endian), zstd and crc32c. Going through zarr would take ten times
-    as long, and it does not wait for the disk.
+    The bytes are those of Zarr's codecs, bytes (little endian), zstd and crc32c. Going through zarr would take ten
+    times as long, and it does not wait for the disk.
     """
     data = bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, values.dtype.newbyteorder("<"))))
     _write(file, data + google_crc32c.value(data).to_bytes(4, "little"))
@@ -431,13 +432,14 @@ def pack(results, path):
         Must not exist; :func:`tokengeom_utils.results.export` sees to that.
     """
     path = Path(path)
-    request, kept = json.loads(results.attrs["request"]), set(results.prompt.values)
-    places = [i for i, (name, _) in enumerate(request["prompts"]) if name in kept]
+    request, n = json.loads(results.attrs["request"]), results.sizes["prompt"]
+    wanted = {name: i for i, (name, _) in enumerate(request["prompts"])}
+    places = [wanted[name] for name in results.prompt.values]
     request |= {"prompts": [request["prompts"][i] for i in places],  # what is there, not what was wished for
                 "n_shuffled": sum(i < request["n_shuffled"] for i in places)}
     layout = {name: (results[name].dims[1:], results[name].shape[1:], results[name].attrs)
               for name in (*VARIABLES, "run")}
-    group = _lay_out(path, results.coords, {**results.attrs, "request": json.dumps(request)}, layout, len(places), len(places))
+    group = _lay_out(path, results.coords, {**results.attrs, "request": json.dumps(request)}, layout, n, n)
     with _every_chunk():
         for name in layout:
             group[name][:] = results[name].values

@@ -99,7 +99,8 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     summary = {
         **_logit_dimension(model, last, scale_max),
         "loss": loss.double().mean(-1).cpu(),
-        **{name: value.reshape(ids.shape[:-1]).cpu() for name, value in predictions.means(len(np.atleast_2d(ids))).items()},
+        **{name: value.reshape(ids.shape[:-1]).cpu()
+           for name, value in predictions.means(len(np.atleast_2d(ids))).items()},
         "distinct_tokens": np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids),
     }
     return observer.dataset().assign(
@@ -189,7 +190,7 @@ def survey(
     PartialSurvey
         If some prompts could not be measured; all the others are.
     """
-    from .models import known_fingerprint, load_model
+    from .models import load_model
 
     shuffles = tuple(sorted({0, *shuffles})) if n_shuffled != 0 else (0,)
     check_request(n_tokens, shuffles, scale_max, k_max)
@@ -205,11 +206,7 @@ def survey(
         "n_shuffled": n_shuffled, "n_tokens": n_tokens, "seed": seed, "scale_max": scale_max, "k_max": k_max,
     }
     with store.Store(out, request, prompts) as results:
-        results.match({  # as far as it is known without the model
-            "model_fingerprint": getattr(model, "fingerprint", None) or known_fingerprint(model if by_name else name),
-            "dtype": str(model.network.dtype) if hasattr(model, "network") else None if dtype == "auto" else f"torch.{dtype}",
-            "batch": batch,
-        })
+        results.match({**_foreseen(model, name if callable(model) else model, dtype), "batch": batch})
         batch = batch or results.batch
         if store.exists(out):
             _mend(results)
@@ -230,8 +227,8 @@ def survey(
         if client is not None:
             from .cluster import measure_on_workers
 
-            source = str(model) if by_name else name
-            measured = measure_on_workers(client, (source, device, dtype), prompts, plan, request, profile, batch, advance)
+            source = str(model) if by_name else name, device, dtype
+            measured = measure_on_workers(client, source, prompts, plan, request, profile, batch, advance)
         else:
             model = load_model(model, device, dtype) if by_name else model() if callable(model) else model
             measured = _measure_here(model, prompts, plan, request, profile, batch, advance)
@@ -246,6 +243,16 @@ def survey(
         raise PartialSurvey(f"{len(failed)} of {len(prompts)} prompts could not be measured, the others are in {out}; "
                             f"the first is prompt {prompts[i].id}: {why}")
     return open_results(out)
+
+
+def _foreseen(model, name, dtype):
+    """What is known of a run's provenance without loading the model."""
+    from .models import known_fingerprint
+
+    if hasattr(model, "network"):
+        return {"model_fingerprint": model.fingerprint, "dtype": str(model.network.dtype)}
+    dtype = {} if dtype == "auto" else {"dtype": f"torch.{str(dtype).removeprefix('torch.')}"}
+    return {"model_fingerprint": known_fingerprint(name), **dtype}
 
 
 def _mend(results):
