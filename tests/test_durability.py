@@ -81,8 +81,10 @@ def test_interrupted_on_the_command_line(tmp_path):
     command = [sys.executable, "-m", "tokengeom_utils.cli", "survey", "--profile", profile, "--out", out]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
-        while not (store.exists(out) and store.measured(store.open_group(out)).any()):
+        while store.count(out) < 4:
             assert process.poll() is None and time.monotonic() < deadline
+            if store.exists(out):  # a reader beside the writer sees whole prompts
+                assert tg.open_results(out).loss.notnull().all()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -266,6 +268,11 @@ def test_the_folder_one_is_in_is_no_place_for_a_store(tiny, tmp_path, monkeypatc
     with pytest.raises(tg.InputError, match="is the folder you are in"):
         tiny_survey.run(tiny, ".")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(tg.InputError, match="file.survey.zarr cannot be written"):
+        tiny_survey.run(tiny, "file/survey.zarr")
+    with pytest.raises(tg.InputError, match="file.survey.nc cannot be written"):
+        tg.results.export(tg.open_results("untrained"), "file/survey.nc")
 
 
 def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):

@@ -133,16 +133,18 @@ def export(results, path):
         raise InputError(f"{path} exists: delete it or choose another name")
     if not results.sizes["prompt"]:
         raise InputError("there is nothing to export: no prompt of the survey is complete")
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.making-{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(results, aside)
         os.replace(aside, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         if aside.is_dir():
             shutil.rmtree(aside)
-        else:
-            aside.unlink(missing_ok=True)
+        elif aside.exists():
+            aside.unlink()
 
 
 def _to_parquet(results, path):

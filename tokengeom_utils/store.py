@@ -84,14 +84,16 @@ class Store:
         from filelock import FileLock, Timeout
 
         made = [folder for folder in self.path.parents if not folder.exists()]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for folder in made:
-            _sync(folder.parent)
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in made:
+                _sync(folder.parent)
             lock.acquire(timeout=0)
         except Timeout:
             raise InputError(f"another run is writing to {self.path}: wait until it has ended, or stop it") from None
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}): choose another --out") from None
         exits.callback(self._unlock, lock, made)
         for leftover in [*self.path.parent.glob(f".{self.path.name}.making-*"), *self.path.rglob("*.partial")]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()  # of a writer that was killed
