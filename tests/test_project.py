@@ -63,7 +63,7 @@ def test_every_public_name_exists_and_is_documented():
         assert getattr(tg, name).__doc__, name
 
 
-NUMERICS = ("shuffle", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "predictions",
+NUMERICS = ("shuffle", "threads", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "predictions",
             "meanfield", "statistics")
 
 

@@ -12,7 +12,6 @@ tensor([[1., 3.],
         [2., 3.]], dtype=torch.float64)
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from .errors import InputError
+from .threads import one_core_each
 
 # Pairs closer than this fraction of their squared norms lose digits to cancellation in
 # |x|^2 + |y|^2 - 2 x.y, so their distance is computed from the difference instead.
@@ -34,6 +34,8 @@ BLOCK = 2**23
 FEW = 16
 # Up to this many entries (2 GiB, N = 16384) the Gram matrix is held whole and only half of it computed.
 WHOLE = 2**28
+# Rows of it that a core computes at once.
+STRIP = 128
 
 
 class Neighbors(NamedTuple):
@@ -186,11 +188,20 @@ def gram(x):
     if d < 256:  # mirroring would take longer than multiplying
         return x @ x.mT
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
-    # A batch of one matrix takes a slower path than the matrix alone.
-    x, half = (x[0], products[0]) if clouds == 1 else (x, products)
-    for rows in _blocks(n, max(256, n // 8)):
-        torch.matmul(x[..., rows, :], x[..., rows.start :, :].mT, out=half[..., rows, rows.start :])
-        half[..., rows.stop :, rows] = half[..., rows, rows.stop :].mT
+    if x.device.type != "cpu":
+        for rows in _blocks(n, max(256, n // 8)):
+            torch.matmul(x[:, rows], x[:, rows.start :].mT, out=products[:, rows, rows.start :])
+            products[:, rows.stop :, rows] = products[:, rows, rows.stop :].mT
+        return products
+    whole = products.numpy()
+
+    def strip(place):
+        i, rows = place
+        part = (x[i, rows] @ x[i, rows.start :].mT).numpy()
+        whole[i, rows, rows.start :] = part
+        whole[i, rows.stop :, rows] = part[:, rows.stop - rows.start :].T
+
+    list(one_core_each().map(strip, [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)]))
     return products
 
 
@@ -253,8 +264,7 @@ def _smallest(d2, distances, indices):
     # numpy lets go of the interpreter lock, so each thread takes a part of the rows.
     workers = min(torch.get_num_threads(), d2.shape[-2])
     parts = (np.array_split(array[0].numpy(), workers) for array in (packed, distances, indices))
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(select, *parts))
+    list(one_core_each().map(select, *parts))
 
 
 def without_duplicates(cloud, table):

@@ -11,14 +11,13 @@ The compiler may add in any order, the same one in every run: all terms are posi
 belongs to one thread, so that the number of threads changes nothing.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 from numba import njit
 
 from .dimension import TIED, ZERO
 from .screened import PLAIN, SUMS
+from .threads import one_core_each
 
 
 def fit(r, near, far, n2):
@@ -36,9 +35,7 @@ def fit(r, near, far, n2):
             _ratios(r[i], near, far, mu, count[i])
             _solve(np.log(mu), count[i], n2, dimension[i], error[i])  # numpy's logarithm takes several at once
 
-    workers = torch.get_num_threads()
-    with ThreadPoolExecutor(workers) as threads:
-        list(threads.map(estimate, np.array_split(np.arange(clouds), workers)))
+    list(one_core_each().map(estimate, np.array_split(np.arange(clouds), torch.get_num_threads())))
     return dimension, error, count
 
 

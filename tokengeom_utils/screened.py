@@ -18,8 +18,6 @@ Let :math:`U` be at least the :math:`k`-th smallest :math:`a` of a row, :math:`T
 Nothing depends on luck: where the bound says little, as among duplicates, more pairs are computed.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 from numba import njit
@@ -27,6 +25,7 @@ from numba import njit
 from . import neighbors
 from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
+from .threads import one_core_each
 
 ROWS = 128  # rows that a thread takes at once
 SAMPLE, BINS = 32, 1024
@@ -89,8 +88,7 @@ def _screen(cloud, ranks, k):
         _rows(g.numpy(), start, x, y2, along, inverse, mean, bound, coincide, ranks,
               radii, indices, is_duplicate, is_tied, angle, spread)  # fmt: skip
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(measure, range(0, n, ROWS)))
+    list(one_core_each().map(measure, range(0, n, ROWS)))
     moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 
@@ -108,14 +106,15 @@ def _shape(x):
         s = 0.0
         for f in range(d):
             v = np.float64(x[i, f])
-            mean[f] += v / n
+            mean[f] += v
             s += v * v
         norm2[i] = s
+    mean /= n
     s = 0.0
     for i in range(n):
         for f in range(d):
-            s += (np.float64(x[i, f]) - mean[f]) ** 2 / n
-    return norm2, np.sqrt(s)
+            s += (np.float64(x[i, f]) - mean[f]) ** 2
+    return norm2, np.sqrt(s / n)
 
 
 @njit(**SUMS)
