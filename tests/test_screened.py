@@ -1,5 +1,9 @@
 """The screening on a CPU against the float64 table, where its bound is put to the test."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +142,12 @@ def test_every_layer_of_the_model(model):
     ids = model.tokenize(tg.load_prompts("pocket", n=1)[0].text, 300)
     for cloud in tg.token_clouds(model, ids).hidden:
         assert_same_layer(cloud, k=31, scale_max=128, rtol=1e-10)
+
+
+def test_the_process_that_compiles_finds_the_same_as_those_that_come_after(tmp_path):
+    code = ("import sys, numpy, torch, tokengeom_utils as tg; "
+            "found = tg.observables(torch.randn(2, 61, 300, generator=torch.Generator().manual_seed(0)), 16, 8); "
+            "sys.stdout.buffer.write(b''.join(found[name].values.tobytes() for name in sorted(found)))")
+    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True,
+                           env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}).stdout for _ in range(2)]
+    assert said[0] == said[1] and len(said[0]) > 300

@@ -66,7 +66,7 @@ def _quantile(a, q):
     return low + (position - below) * (high - low)
 
 
-@njit(**SUMS)
+@njit(**SUMS, forceinline=True)
 def _without_outliers(mu):
     """Moves the ratios below the cut to the front of ``mu``, and returns how many they are."""
     n = mu.size
@@ -112,7 +112,7 @@ def _ratios(r, near, far, mu, count):
         count[s] = _without_outliers(mu[s, : tokens.size])
 
 
-@njit(**SUMS)
+@njit(**SUMS, forceinline=True)
 def _sums(x):
     """Sum, sum of squares, largest."""
     total = squares = top = 0.0
@@ -123,7 +123,7 @@ def _sums(x):
     return total, squares, top
 
 
-@njit(**SUMS)
+@njit(**SUMS, forceinline=True)
 def _terms(x, d, top, c, y2):
     """Sums of c(y) and of c(y)^2 - y^2 for y = d x / 2; ``top`` is the largest x, ``c`` and ``y2`` are work space."""
     halvings, unit = 0, d / 2

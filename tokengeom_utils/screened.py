@@ -94,7 +94,9 @@ def _screen(cloud, ranks, k):
 
 
 PLAIN = {"nogil": True, "cache": True, "error_model": "numpy"}
-SUMS = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}  # lets the compiler add in any order, so in vectors
+# Lets the compiler add in any order, so in vectors. What compiled code calls of this kind is forced into its caller:
+# of a copy on its own, the process that compiles takes one and those that find the code in the cache another.
+SUMS = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}
 
 
 @njit(**SUMS)
@@ -141,7 +143,7 @@ def _center(x, center, unit, y):
     return y2, along
 
 
-@njit(**SUMS)
+@njit(**SUMS, forceinline=True)
 def _distance2(x, i, j):
     s = 0.0
     for f in range(x.shape[1]):
@@ -150,7 +152,7 @@ def _distance2(x, i, j):
     return s
 
 
-@njit(**SUMS)
+@njit(**SUMS, forceinline=True)
 def _screened(g, i, y2, along, inverse, mean, a):
     """Screened squared distances of a row; returns the sum of (cosine - mean)^2."""
     spread = 0.0
