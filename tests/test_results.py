@@ -11,7 +11,7 @@ from tokengeom_utils.paths import data_path
 from tokengeom_utils.results import COMMITTED, VARIABLES
 
 
-@pytest.mark.parametrize("name, n_prompts, n_shuffled", [("standard", 125, 50), ("untrained", 24, 0)])
+@pytest.mark.parametrize("name, n_prompts, n_shuffled", [("standard", 125, 50), ("untrained", 24, 24)])
 def test_what_it_holds(name, n_prompts, n_shuffled):
     report, = examine(data_path("results", f"{name}.zarr"))
     assert report.is_sound and not report.missing
