@@ -20,6 +20,10 @@ from .layer import exact_layer
 from .neighbors import as_clouds, can_screen
 from .overlap import neighborhood_overlap
 from .results import K_MAX, SCALE_MAX, VARIABLES, check_scales
+from .threads import each
+
+# Up to this many tokens a core measures a layer of its own; of more, the cores share one, to bound the memory.
+SMALL = 2048
 
 
 class Observer:
@@ -62,12 +66,19 @@ class Observer:
         InputError
             If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1.
         """
+        self.keep(self.measure(cloud, len(self._radii)))
+
+    def measure(self, cloud, place):
+        """The :class:`~tokengeom_utils.layer.Layer` of the cloud of layer ``place``, which changes nothing here."""
         try:
             cloud = as_clouds(cloud, leading="prompt").detach()
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-            layer = _layer(cloud, self._ranks, self.k_max)
+            return _layer(cloud, self._ranks, self.k_max)
         except InputError as error:
-            raise InputError(f"layer {len(self._radii)}: {error}") from None
+            raise InputError(f"layer {place}: {error}") from None
+
+    def keep(self, layer):
+        """Take in what :meth:`measure` found in the next layer."""
         for name, value in {
             "duplicate_tokens": layer.is_duplicate.sum(-1),
             "tied_tokens": layer.is_tied.sum(-1),
@@ -174,6 +185,10 @@ def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
         ``k_max`` exceeds N - 1.
     """
     observer = Observer(scale_max, k_max)
-    for cloud in clouds:
-        observer.see(cloud)
+    if isinstance(clouds, (torch.Tensor, np.ndarray)) and clouds.ndim > 2 and clouds.shape[-2] <= SMALL:
+        for layer in each(lambda place: observer.measure(clouds[place], place), range(len(clouds))):
+            observer.keep(layer)
+    else:
+        for cloud in clouds:
+            observer.see(cloud)
     return observer.dataset()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from .errors import InputError
-from .threads import one_core_each
+from .threads import each
 
 # Pairs closer than this fraction of their squared norms lose digits to cancellation in
 # |x|^2 + |y|^2 - 2 x.y, so their distance is computed from the difference instead.
@@ -201,7 +201,7 @@ def gram(x):
         whole[i, rows, rows.start :] = part
         whole[i, rows.stop :, rows] = part[:, rows.stop - rows.start :].T
 
-    list(one_core_each().map(strip, [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)]))
+    each(strip, [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)])
     return products
 
 
@@ -264,7 +264,7 @@ def _smallest(d2, distances, indices):
     # numpy lets go of the interpreter lock, so each thread takes a part of the rows.
     workers = min(torch.get_num_threads(), d2.shape[-2])
     parts = (np.array_split(array[0].numpy(), workers) for array in (packed, distances, indices))
-    list(one_core_each().map(select, *parts))
+    each(lambda part: select(*part), zip(*parts))
 
 
 def without_duplicates(cloud, table):

@@ -17,7 +17,7 @@ from numba import njit
 
 from .dimension import TIED, ZERO
 from .screened import PLAIN, SUMS
-from .threads import one_core_each
+from .threads import each
 
 
 def fit(r, near, far, n2):
@@ -35,7 +35,7 @@ def fit(r, near, far, n2):
             _ratios(r[i], near, far, mu, count[i])
             _solve(np.log(mu), count[i], n2, dimension[i], error[i])  # numpy's logarithm takes several at once
 
-    list(one_core_each().map(estimate, np.array_split(np.arange(clouds), torch.get_num_threads())))
+    each(estimate, np.array_split(np.arange(clouds), torch.get_num_threads()))
     return dimension, error, count
 
 

@@ -25,7 +25,7 @@ from numba import njit
 from . import neighbors
 from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
-from .threads import one_core_each
+from .threads import each
 
 ROWS = 128  # rows that a thread takes at once
 SAMPLE, BINS = 32, 1024
@@ -88,7 +88,7 @@ def _screen(cloud, ranks, k):
         _rows(g.numpy(), start, x, y2, along, inverse, mean, bound, coincide, ranks,
               radii, indices, is_duplicate, is_tied, angle, spread)  # fmt: skip
 
-    list(one_core_each().map(measure, range(0, n, ROWS)))
+    each(measure, range(0, n, ROWS))
     moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 

@@ -3,32 +3,41 @@
 A matrix product of one layer is too small for the cores to share: BLAS on all of them is hardly faster than on one.
 Several products at once, each on a core of its own, take all the cores, and round alike however many there are.
 
->>> list(one_core_each().map(abs, [-1, 2]))
+>>> each(abs, [-1, 2])
 [1, 2]
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from threading import Barrier
+from threading import Barrier, local
 
 import torch
 
+_this_thread = local()
 
-def one_core_each():
-    """As many threads as torch uses in the calling one, kept for the next call; torch uses one core in each.
 
-    Returns
-    -------
-    concurrent.futures.ThreadPoolExecutor
+def each(function, items):
+    """``list(map(function, items))``, several items at once: one for each core that torch uses in this thread.
+
+    While it works on an item, torch uses one core; so what is called within ``function`` runs there, one by one.
     """
-    return _pool(torch.get_num_threads(), os.getpid())  # threads do not live on in a forked process
+    n = torch.get_num_threads()
+    if n == 1 or getattr(_this_thread, "has_one_core", False):
+        return list(map(function, items))
+    return list(_pool(n, os.getpid()).map(function, items))
 
 
 @lru_cache(8)
-def _pool(n, _process):
-    pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
+def _pool(n, _process):  # threads do not live on in a forked process
+    pool = ThreadPoolExecutor(n, initializer=_take_one_core)
     started = Barrier(n)
     list(pool.map(lambda _: started.wait(), range(n)))
     torch.set_num_threads(n)  # it is a setting of each thread, but the last one made is that of threads to come
     return pool
+
+
+def _take_one_core():
+    torch.get_num_threads()  # a new thread takes over the default at its first question, and keeps what is set after it
+    torch.set_num_threads(1)
+    _this_thread.has_one_core = True
