@@ -176,7 +176,7 @@ def test_own_texts_are_all_measured_with_degrees_seed_and_neighbors_of_choice(ru
     (essays / "note.txt").write_text("too short")
     words = ("survey", "--profile", letters, "--prompts", essays, "--out", out)
     code, said, _ = run(*words, "--shuffles", "0,2", "--seed", 7, "--k-max", 5)
-    assert code == 0 and "left out: 1 of 4 texts" in said and "s each, 2 prompts done)" in said
+    assert code == 0 and "left out: 1 of 4 texts" in said and "s each, prompts done: 2)" in said
     results = tg.open_results(out)
     assert results.sizes["prompt"] == 3 and results.shuffle.values.tolist() == [0, 2] and results.sizes["k"] == 5
     assert results.attrs["seed"] == 7 and results.loss.notnull().all()

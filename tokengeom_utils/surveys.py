@@ -411,7 +411,7 @@ def _run_model(parameters, out, client, quiet):
     def progress(done, left, each):
         nonlocal left_over
         left_over = left - done
-        advance(total - left_over, f"({each:.2g} s each, {store.count(out)} prompts done)" if done else "")
+        advance(total - left_over, f"({each:.2g} s each, prompts done: {store.count(out)})" if done else "")
 
     with track(f"survey: {len(prompts)} prompts, {n_shuffled} of them shuffled", total, quiet) as advance:
         try:
