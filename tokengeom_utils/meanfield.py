@@ -243,11 +243,7 @@ def interaction_energy(tokens, beta):
     >>> interaction_energy([[0.0, 2.0], [0.0, 1.0]], beta=1.0)  # one point: e / 2
     tensor(1.3591, dtype=torch.float64)
     """
-    x = to_sphere(tokens)
-    beta = torch.as_tensor(beta, dtype=torch.float64, device=x.device)
-    if not (beta > 0).all():
-        raise InputError("the interaction energy needs beta > 0")
-    mean = (_per_pair(beta) * (x @ x.mT)).exp_().mean((-1, -2))
+    mean, beta = _mean_over_pairs(tokens, beta, 0, "the interaction energy")
     return mean / (2 * beta)
 
 
@@ -282,11 +278,17 @@ def effective_groups(tokens, beta):
     >>> effective_groups([[1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], beta=50.0)
     tensor(2., dtype=torch.float64)
     """
+    # Not from the energy: e^beta alone would overflow where this does not.
+    return 1 / _mean_over_pairs(tokens, beta, 1, "the effective number of groups")[0]
+
+
+def _mean_over_pairs(tokens, beta, shift, what):
+    """Mean of exp(beta (<x, y> - shift)) over all pairs, shape (...), and ``beta`` as a tensor."""
     x = to_sphere(tokens)
     beta = torch.as_tensor(beta, dtype=torch.float64, device=x.device)
     if not (beta > 0).all():
-        raise InputError("the effective number of groups needs beta > 0")
-    return 1 / (_per_pair(beta) * (x @ x.mT - 1)).exp_().mean((-1, -2))
+        raise InputError(f"{what} needs beta > 0")
+    return (_per_pair(beta) * (x @ x.mT - shift)).exp_().mean((-1, -2)), beta
 
 
 def cosine_speed(gamma, n_tokens, beta, kind="SA"):
