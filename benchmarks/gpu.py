@@ -10,11 +10,11 @@ nothing is downloaded. The time of a forward pass does not depend on the weights
 is Gaussian, the layers after it running averages of Gaussians. Tokens repeat about as often as in text, so layer 0
 holds exact duplicates.
 
-Measured for each batch size, the variants taking turns: the forward pass without and with its losses, and that forward
-pass while every layer is measured, first in turn with the model, then aside, as surveys do. Then what the observables
-cost part by part, and what two of them cost at least, done this way or another: the float64 Gram matrices and the
-selection of neighbors. Times are in milliseconds per prompt. What the device finds is compared with what the CPU finds
-in the same clouds, and with itself.
+Measured for each batch size, the variants taking turns: the forward pass without and with its losses, that forward
+pass while every layer is measured, and everything that a survey measures, entropies and the logits' dimension
+included. Then the observables of clouds that are held, kernel by kernel, and the float64 Gram matrices, which are what
+they cost at least. Times are in milliseconds per prompt. What the device finds is compared with what the CPU finds in
+the same clouds, and with itself.
 """
 
 import argparse
@@ -23,9 +23,6 @@ import platform
 import subprocess
 import sys
 import time
-import warnings
-from collections import defaultdict
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -40,8 +37,9 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-from tokengeom_utils import cosine, extract, geometry, layer, neighbors  # noqa: E402
+from tokengeom_utils import extract, geometry, neighbors  # noqa: E402
 from tokengeom_utils.models import LanguageModel  # noqa: E402
+from tokengeom_utils.predictions import Predictions  # noqa: E402
 
 # What is measured is the path of a GPU, also with --device cpu and where it is checked on the CPU.
 geometry.can_screen = neighbors.can_screen = lambda cloud: False
@@ -50,19 +48,6 @@ PAPER_PROMPTS = 2244  # of one model
 GOAL_PERCENT, GOAL_SECONDS = 25, 120  # over forward only, on one H200; for the paper's prompts
 ZIPF = 1.1  # 1024 tokens drawn by this law: about 490 distinct ones, 3 % of the pairs are equal, much as in text
 SEED = 42
-# Functions of the package that are timed one by one: label, where they are called from, name.
-PARTS = (
-    ("finite?", geometry, "as_clouds"),
-    ("norms, directions", layer, "cosine_and_neighbors"),
-    ("center, distances", neighbors, "_table"),
-    ("Gram matrix", neighbors, "gram"),
-    ("close pairs", neighbors, "_mend"),
-    ("selection", neighbors, "_smallest"),
-    ("duplicates", layer, "without_duplicates"),
-    ("angles", layer, "neighbor_angles"),
-    ("overlap", geometry, "neighborhood_overlap"),
-    ("GRIDE", geometry, "gride_from_radii"),
-)
 
 
 def main():
@@ -116,7 +101,7 @@ def parse_options():
     parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--features", type=int, default=4096, help="a multiple of 128")
     parser.add_argument("--vocab", type=int, default=128256)
-    parser.add_argument("--batch", default="1,2,4,8,16", type=lambda text: [int(size) for size in text.split(",")])
+    parser.add_argument("--batch", default="1,2,4,8,16,32", type=lambda text: [int(size) for size in text.split(",")])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scale-max", type=int, default=geometry.SCALE_MAX)
     parser.add_argument("--k-max", type=int, default=geometry.K_MAX)
@@ -184,25 +169,30 @@ def forward(model, ids, options):
     return extract.stream_clouds(model, ids, lambda cloud: None)
 
 
-def in_turn(model, ids, options):
+def with_observables(model, ids, options):
     observer = geometry.Observer(options.scale_max, options.k_max)
     loss = extract.stream_clouds(model, ids, observer.see)
-    return found_by(observer, loss)
-
-
-def aside(model, ids, options):
-    """A layer is measured by a second thread: the device is given work while either waits for it."""
-    observer = geometry.Observer(options.scale_max, options.k_max)
-    with geometry.aside(observer.see) as see:
-        loss = extract.stream_clouds(model, ids, see)
-    return found_by(observer, loss)
-
-
-def found_by(observer, loss):
     return {name: value.cpu() for name, value in observer.values().items()} | {"loss": loss.mean(-1).cpu()}
 
 
-VARIANTS = {"no loss": forward_without_loss, "forward": forward, "in turn": in_turn, "aside": aside}
+def as_in_a_survey(model, ids, options):
+    """What ``surveys.measure_tokens`` does, without xarray."""
+    observer, predictions, last = geometry.Observer(options.scale_max, options.k_max), Predictions(), None
+
+    def see(cloud):
+        nonlocal last
+        last = cloud
+        observer.see(cloud)
+
+    loss = extract.stream_clouds(model, ids, see, predictions.see)
+    logits = geometry.intrinsic_dimension(extract.logit_cloud(model, last), options.scale_max)
+    found = {**observer.values(), **predictions.means(len(ids)), "logit dimension": logits.dimension, "loss": loss}
+    return {name: value.cpu() for name, value in found.items()}
+
+
+VARIANTS = {
+    "no loss": forward_without_loss, "forward": forward, "observables": with_observables, "survey": as_in_a_survey,
+}
 
 
 def measure_batch(model, ids, options):
@@ -219,16 +209,16 @@ def measure_batch(model, ids, options):
         for name, variant in VARIANTS.items():
             seconds[name].append(timed(device, lambda: variant(model, ids, options)))
     typical = {name: median(times) for name, times in seconds.items()}
-    overhead = {name: 100 * (typical[name] / typical["forward"] - 1) for name in ("in turn", "aside")}
+    overhead = {name: 100 * (typical[name] / typical["forward"] - 1) for name in ("observables", "survey")}
     return {
         "batch": size,
         "seconds": seconds,
         "milliseconds_per_prompt": {name: 1000 * value / size for name, value in typical.items()},
         "overhead_percent": overhead,
-        "prompts_per_second": size / typical["aside"],
-        "projected_seconds": PAPER_PROMPTS * typical["aside"] / size,
+        "prompts_per_second": size / typical["observables"],
+        "projected_seconds": PAPER_PROMPTS * typical["observables"] / size,
         "peak_gib": peak,
-        "parts": time_parts(model, ids, options),
+        "observables_alone": time_observables(model, ids, options),
         "floor": time_floor(size, options, device),
     }
 
@@ -256,102 +246,29 @@ def synchronize(device):
 # Where the time goes
 
 
-class Stopwatch:
-    """Time spent in each of several functions, without what they spend in one another.
-
-    Waits for the device before and after each, so the sum is a little more than the undisturbed time.
-    """
-
-    def __init__(self, device):
-        self.device, self.seconds, self.running, self.since = device, defaultdict(float), [], 0.0
-
-    def lap(self):
-        synchronize(self.device)
-        now = time.perf_counter()
-        if self.running:
-            self.seconds[self.running[-1]] += now - self.since
-        self.since = now
-
-    def watch(self, label, function):
-        def watched(*args, **kwargs):
-            if "duplicates" in self.running:  # it makes neighbor tables of its own: all of that is its time
-                return function(*args, **kwargs)
-            self.lap()
-            self.running.append(label)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.lap()
-                self.running.pop()
-
-        return watched
-
-
-@contextmanager
-def watched_parts(stopwatch):
-    """The functions of :data:`PARTS` under the stopwatch, and as they were afterwards."""
-
-    def visit_pairs(cloud, k, visit=None):
-        return pairs(cloud, k, visit and stopwatch.watch("cosine of pairs", visit))
-
-    pairs = cosine.visit_pairs
-    originals = [(module, name, getattr(module, name)) for _, module, name in PARTS if hasattr(module, name)]
-    try:
-        for label, module, name in PARTS:
-            if hasattr(module, name):
-                setattr(module, name, stopwatch.watch(label, getattr(module, name)))
-        cosine.visit_pairs = visit_pairs
-        yield
-    finally:
-        cosine.visit_pairs = pairs
-        for module, name, function in originals:
-            setattr(module, name, function)
-
-
-def time_parts(model, ids, options):
-    """Milliseconds per prompt of every part of one run, and how often it waits for the device."""
-    stopwatch = Stopwatch(ids.device)
-    observer = geometry.Observer(options.scale_max, options.k_max)
-    see, values = (stopwatch.watch("rest of the observables", f) for f in (observer.see, observer.values))
-    with watched_parts(stopwatch):
-        stopwatch.watch("forward", extract.stream_clouds)(model, ids, see)
-        values()
-    parts = {label: 1000 * seconds / len(ids) for label, seconds in stopwatch.seconds.items()}
-    return {"milliseconds_per_prompt": parts, "waits_per_layer": count_waits(model, ids, options)}
-
-
-def count_waits(model, ids, options):
-    """How often per layer the observables wait for the device, by torch's own warnings; None without a GPU."""
-    if ids.device.type != "cuda":
-        return None
-    counts = []
-    for variant in (forward, in_turn):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                variant(model, ids, options)
-            finally:
-                torch.cuda.set_sync_debug_mode("default")
-        counts.append(sum("synchroniz" in str(warning.message) for warning in caught))
-    return (counts[1] - counts[0]) / (options.layers + 1)
+def time_observables(model, ids, options):
+    """Milliseconds per prompt of the observables of clouds that are held, in all and by kernel (on a GPU)."""
+    clouds = []
+    extract.stream_clouds(model, ids, lambda cloud: clouds.append(cloud.clone()))
+    found = {"all": timed(ids.device, lambda: observe(clouds, options)) * 1000 / len(ids), "kernels": {}}
+    if ids.device.type == "cuda":
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            observe(clouds, options)
+            synchronize(ids.device)
+        for event in profile.key_averages():
+            if event.self_device_time_total:
+                name = event.key.split("<")[0].removeprefix("void ")[:60]
+                found["kernels"].setdefault(name, 0.0)
+                found["kernels"][name] += event.self_device_time_total / 1000 / len(ids)
+    return found
 
 
 def time_floor(size, options, device):
-    """Milliseconds per prompt, for all layers, of the two things that cannot be left out, with rivals for each."""
-    n, k, layers = options.tokens, max(options.scale_max, options.k_max + 1), options.layers + 1
+    """Milliseconds per prompt, for all layers, of what cannot be left out: the Gram matrices in float64."""
+    n, layers = options.tokens, options.layers + 1
     x = torch.randn(size, n, options.features, dtype=torch.float64, device=device)
-    at_once = 1 if device.type == "cpu" else max(1, neighbors.BLOCK // n**2)  # as the package does
-    keys = torch.cdist(x, x).square().view(torch.int64)
-    rivals = {
-        "Gram, full": lambda: x @ x.mT,
-        "Gram, half": lambda: [neighbors.gram(part) for part in x.split(at_once)],
-        "Gram, half, whole batch": lambda: neighbors.gram(x),
-        "select, topk": lambda: [part.topk(k, largest=False, sorted=True) for part in keys.split(at_once)],
-        "select, sort": lambda: [part.sort(-1).values[..., :k] for part in keys.split(at_once)],
-    }
     result = {}
-    for name, function in rivals.items():
+    for name, function in {"Gram, full": lambda: x @ x.mT, "Gram, half": lambda: neighbors.gram(x)}.items():
         function()
         times = [timed(device, lambda: [function() for _ in range(layers)]) for _ in range(min(3, options.repeats))]
         result[name] = 1000 * median(times) / size
@@ -363,20 +280,20 @@ def time_floor(size, options, device):
 
 
 def check(model, ids, options):
-    """Four layers of one prompt against the same clouds on the CPU, and runs of a batch against each other."""
+    """Four layers of one prompt against the same clouds on the CPU, and the device against itself."""
     middle = options.layers // 2
     wanted, clouds = sorted({0, 1, middle, middle + 1}), []
     extract.stream_clouds(model, ids, clouds.append)
     clouds = [clouds[layer].clone() for layer in wanted]
-    here = observe(clouds, options)
+    batch = {name: value[0].cpu() for name, value in observe(clouds, options).items()}
+    here = {name: value.cpu() for name, value in observe([cloud[0] for cloud in clouds], options).items()}
     there = observe([cloud[0].cpu() for cloud in clouds], options)
-    here = {name: value[0].cpu() for name, value in here.items()}
     apart = {name: (here[name] - there[name]).abs() for name in there}
     # Overlap cannot tell which of several equally distant neighbors is meant: layers with ties are judged apart.
     tied = there["tied_tokens"] > 0
     either = tied[:-1] | tied[1:]
     overlap = apart["neighborhood_overlap"][:-1].amax(-1)
-    first, *others = (variant(model, ids, options) for variant in (in_turn, in_turn, aside))
+    runs = [with_observables(model, ids, options) for _ in range(3)]
     found = {
         "layers": wanted,
         "duplicate_tokens": there["duplicate_tokens"].tolist(),
@@ -388,20 +305,23 @@ def check(model, ids, options):
         "neighbor_angle_apart": worst(apart["neighbor_angle"]),
         "overlap_apart": worst(overlap[~either]),
         "overlap_apart_with_ties": worst(overlap[either]),
+        "alone_or_in_a_batch_apart": max(worst((here[name] - batch[name]).abs()) for name in here),
         "counts_equal": all(torch.equal(here[name], there[name]) for name in ("duplicate_tokens", "tied_tokens")),
         "undefined_equal": all(torch.equal(here[name].isnan(), there[name].isnan()) for name in there),
-        "same_bits": all(torch.equal(bits(first[name]), bits(other[name])) for other in others for name in first),
+        "same_bits": all(torch.equal(bits(runs[0][name]), bits(run[name])) for run in runs[1:] for name in run),
     }
     found["passed"] = (
         found["intrinsic_dimension_apart"] <= 1e-6 and found["cosine_similarity_apart"] <= 1e-6
         and found["neighbor_angle_apart"] <= 1e-5 and found["overlap_apart"] == 0
-        and found["overlap_apart_with_ties"] <= 1e-3 and found["undefined_equal"] and found["same_bits"]
+        and found["overlap_apart_with_ties"] <= 1e-3 and found["alone_or_in_a_batch_apart"] <= 1e-9
+        and found["undefined_equal"] and found["same_bits"]
     )
     print(
         f"\nlayers {wanted} of one prompt, device against CPU: dimension {found['intrinsic_dimension_apart']:.0e}, "
         f"cosine {found['cosine_similarity_apart']:.0e}, angle {found['neighbor_angle_apart']:.0e} degrees, overlap "
-        f"{found['overlap_apart']:.0e} ({found['overlap_apart_with_ties']:.0e} where there are ties)\n"
-        f"duplicates {found['duplicate_tokens']}; runs on the device, in turn and aside, give "
+        f"{found['overlap_apart']:.0e} ({found['overlap_apart_with_ties']:.0e} where there are ties); "
+        f"alone or in a batch: {found['alone_or_in_a_batch_apart']:.0e}\n"
+        f"duplicates {found['duplicate_tokens']}; three runs on the device give "
         f"{'the same' if found['same_bits'] else 'DIFFERENT'} bits: {'passed' if found['passed'] else 'FAILED'}",
         flush=True,
     )
@@ -433,38 +353,35 @@ def report(measured):
     each = measured["milliseconds_per_prompt"]
     print(f"\nbatch {measured['batch']}, ms per prompt")
     labels = {
-        "no loss": "forward without losses", "forward": "forward",
-        "in turn": "and observables, in turn", "aside": "and observables, aside",
+        "no loss": "forward without losses", "forward": "forward", "observables": "and observables",
+        "survey": "and all that a survey measures",
     }
     for name, label in labels.items():
         memory = f"   peak {measured['peak_gib'][name]:6.1f} GiB" if measured["peak_gib"] else ""
         more = f"   {measured['overhead_percent'][name]:+6.1f} %" if name in measured["overhead_percent"] else ""
-        print(f"  {label:28}{each[name]:9.2f}{memory}{more}")
+        print(f"  {label:32}{each[name]:9.2f}{memory}{more}")
     seconds = measured["projected_seconds"]
     print(f"  {measured['prompts_per_second']:.2f} prompts/s, {PAPER_PROMPTS:,} prompts in {seconds:.0f} s")
-    print("  part by part, in turn")
-    parts = measured["parts"]
-    for label, value in sorted(parts["milliseconds_per_prompt"].items(), key=lambda part: -part[1]):
-        print(f"    {label:26}{value:9.2f}")
-    if parts["waits_per_layer"] is not None:
-        print(f"    waits for the device {parts['waits_per_layer']:.1f} times per layer")
-    print("  alone")
+    alone = measured["observables_alone"]
+    print(f"  {'observables of clouds held':32}{alone['all']:9.2f}")
+    for name, value in sorted(alone["kernels"].items(), key=lambda kernel: -kernel[1])[:8]:
+        print(f"    {name:60}{value:9.3f}")
     for label, value in measured["floor"].items():
-        print(f"    {label:26}{value:9.2f}")
+        print(f"  {label:32}{value:9.2f}")
     sys.stdout.flush()
 
 
 def summary(batches, device):
     """The fastest batch size, against the goal."""
     best = max(batches, key=lambda measured: measured["prompts_per_second"])
-    overhead, seconds = best["overhead_percent"]["aside"], best["projected_seconds"]
+    overhead, seconds = best["overhead_percent"]["observables"], best["projected_seconds"]
     print(
         f"\n{device}: fastest with {best['batch']} prompts at once, {best['prompts_per_second']:.2f} prompts/s; "
         f"{overhead:.1f} % over forward only (goal {GOAL_PERCENT} %), {PAPER_PROMPTS:,} prompts in {seconds:.0f} s "
         f"(goal {GOAL_SECONDS} s on an H200)"
     )
     return {
-        "batch": best["batch"], "prompts_per_second": best["prompts_per_second"], "overhead_percent": overhead,
+        "device": device, "batch": best["batch"], "prompts_per_second": best["prompts_per_second"], "overhead_percent": overhead,
         "projected_seconds": seconds, "goal_percent": GOAL_PERCENT, "goal_seconds": GOAL_SECONDS,
     }
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokengeom_utils import InputError, nearest_neighbors, neighborhood_overlap
-from tokengeom_utils.overlap import poisson_reciprocity, reciprocity
+from tokengeom_utils.overlap import _count_shared, poisson_reciprocity, reciprocity
+from tokengeom_utils.shared import count_shared
 
 
 def neighbors(*shape, k, seed=0):
@@ -82,6 +84,25 @@ def test_renaming_the_tokens_of_both_clouds_changes_nothing():
 def test_an_empty_place_is_no_common_neighbor():
     a, b = torch.tensor([[1], [-1], [0]]), torch.tensor([[2], [-1], [1]])
     assert neighborhood_overlap(a, b).tolist() == [0]
+
+
+@pytest.mark.parametrize("bad", [-2, 3])
+def test_tokens_that_do_not_exist_are_refused(bad):
+    good = torch.tensor([[1], [2], [0]])
+    with pytest.raises(InputError, match=f"3 tokens names tokens .*{bad}"):
+        neighborhood_overlap(good, torch.tensor([[1], [bad], [0]]))
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(2, 60), st.floats(0, 0.5))
+def test_what_a_gpu_counts_with_gives_the_same(seed, n, empty):
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(1, n))
+    tables = torch.from_numpy(np.argsort(rng.random((2, 3, n, n)), -1)[..., :k].astype(np.int32))
+    tables[torch.from_numpy(rng.random(tables.shape) < empty)] = -1
+    np.testing.assert_array_equal(
+        count_shared(*tables.numpy()), _count_shared(*tables.long()).numpy()
+    )
 
 
 def test_different_numbers_of_tokens_are_refused():

@@ -29,6 +29,7 @@ _HOME = {
     "neighborhood_overlap": "overlap",
     "mean_cosine_similarity": "cosine",
     "cosine_similarity": "cosine",
+    "intrinsic_dimension": "geometry",
     "observables": "geometry",
     "measure": "surveys",
     "survey": "surveys",

@@ -37,6 +37,11 @@ def refuse_origin(norm):
         raise InputError(f"token {token} lies at the origin and has no direction: its cosine similarity is undefined")
 
 
+def squared_norms(cloud):
+    """|x|^2 of the tokens of a tensor (..., token, feature), in float64."""
+    return torch.linalg.vector_norm(cloud, dim=-1, dtype=torch.float64).square()
+
+
 def _means(total, n):
     """Mean over all pairs, and over the distinct ones, from |sum of the directions|^2."""
     return total / n**2, (total - n) / max(n * (n - 1), 1)
@@ -126,7 +131,7 @@ def cosine_and_neighbors(cloud, k):
         If a token lies at the origin, or ``k`` is out of range.
     """
     n, d = cloud.shape[-2:]
-    norm2 = torch.linalg.vector_norm(cloud.reshape(-1, n, d), dim=-1, dtype=torch.float64).square()
+    norm2 = squared_norms(cloud.reshape(-1, n, d))
     refuse_origin(norm2)
     unit = norm2.amax(-1, keepdim=True)  # so that no square leaves the range of float64
     part = norm2 / unit

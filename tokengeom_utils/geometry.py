@@ -8,17 +8,17 @@ Frozen({'layer': 3, 'scale': 4})
 """
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from .cosine import refuse_origin
 from .dimension import gride_from_radii
 from .errors import InputError
-from .layer import exact_layer
-from .neighbors import as_clouds, can_screen
-from .overlap import neighborhood_overlap
+from .layer import exact_layer, exact_radii
+from .neighbors import as_clouds, can_fuse, can_screen, refuse_infinite
+from .overlap import common_neighbors
 from .results import K_MAX, SCALE_MAX, VARIABLES, check_scales
 from .threads import each
 
@@ -51,8 +51,8 @@ class Observer:
 
     def __init__(self, scale_max=SCALE_MAX, k_max=K_MAX):
         self.scale_max, self.k_max = scale_max, k_max
-        self._ranks = 2 ** torch.arange(int(scale_max).bit_length())  # 1, 2, 4, ..., scale_max
-        self._seen, self._radii, self._overlap, self._last = {}, [], [], None
+        self._ranks = _ranks(scale_max)
+        self._seen, self._radii, self._norm2, self._overlap, self._last = {}, [], [], [], None
 
     def see(self, cloud):
         """Measure the next layer.
@@ -64,18 +64,18 @@ class Observer:
         Raises
         ------
         InputError
-            If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1.
+            If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1. What is not
+            finite on a GPU is found by :meth:`values`, so that nothing waits for the device until then.
         """
         self.keep(self.measure(cloud, len(self._radii)))
 
     def measure(self, cloud, place):
         """The :class:`~tokengeom_utils.layer.Layer` of the cloud of layer ``place``, which changes nothing here."""
-        try:
-            cloud = as_clouds(cloud, leading="prompt").detach()
+        with _naming_layer(place):
+            on_gpu = torch.is_tensor(cloud) and cloud.is_cuda
+            cloud = as_clouds(cloud, leading="prompt", wait=not on_gpu).detach()
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
             return _layer(cloud, self._ranks, self.k_max)
-        except InputError as error:
-            raise InputError(f"layer {place}: {error}") from None
 
     def keep(self, layer):
         """Take in what :meth:`measure` found in the next layer."""
@@ -89,14 +89,16 @@ class Observer:
         }.items():
             self._seen.setdefault(name, []).append(value)
         self._radii.append(layer.radii)
+        self._norm2.append(layer.norm2)
         if self._last is not None:
-            self._overlap.append(neighborhood_overlap(self._last, layer.indices))
+            self._overlap.append(common_neighbors(self._last, layer.indices))
         self._last = layer.indices
 
     def values(self):
         """What was seen, as a dict of tensors (layer, ...), or (prompt, layer, ...) for several prompts."""
         if self._last is None:
             raise InputError("no layer to measure")
+        self._refuse_undefined()
         layer = self._last.ndim - 2  # the axis
         nothing = torch.full((*self._last.shape[:-2], self.k_max), torch.nan, dtype=torch.float64)
         overlap = [*self._overlap, nothing.to(self._last.device)]  # the last layer has no next one
@@ -109,6 +111,14 @@ class Observer:
             "neighborhood_overlap": torch.stack(overlap, layer),
             **{name: torch.stack(values, layer) for name, values in self._seen.items()},
         }
+
+    def _refuse_undefined(self):
+        norm2 = torch.stack(self._norm2)
+        if not (norm2.isfinite() & (norm2 > 0)).all():
+            for place, layer in enumerate(norm2):
+                with _naming_layer(place):
+                    refuse_infinite(layer.isfinite(), "prompt")
+                    refuse_origin(layer)
 
     def dataset(self):
         """The same as a Dataset with dimensions layer, scale and k; prompt first if there are several."""
@@ -131,22 +141,11 @@ class Observer:
 
 
 @contextmanager
-def aside(see):
-    """``see`` in a second thread: a layer is measured while the model computes the next.
-
-    That fills the idle moments of the cores. Never more than two layers wait.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        measuring = None
-
-        def hand_over(cloud):
-            nonlocal measuring
-            if measuring:
-                measuring.result()
-            measuring = thread.submit(see, cloud)
-
-        yield hand_over
-        measuring.result()
+def _naming_layer(place):
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"layer {place}: {error}") from None
 
 
 def _layer(cloud, ranks, k):
@@ -154,7 +153,70 @@ def _layer(cloud, ranks, k):
         from .screened import screened_layer  # compiled code, not needed on a GPU
 
         return screened_layer(cloud, ranks, k)
+    if can_fuse(cloud):
+        from .fused import fused_layer  # compiled code, not needed on a CPU
+
+        return fused_layer(cloud, ranks, k)
     return exact_layer(cloud, ranks, k)
+
+
+def _radii(cloud, ranks):
+    if can_screen(cloud):
+        from .screened import screened_radii
+
+        return screened_radii(cloud, ranks)
+    if can_fuse(cloud):
+        from .fused import fused_layer
+
+        return fused_layer(cloud, ranks, 1).radii
+    return exact_radii(cloud, ranks)
+
+
+def intrinsic_dimension(cloud, scale_max=SCALE_MAX):
+    """Intrinsic dimension of a token cloud at every range scaling 2, 4, 8, ..., ``scale_max``, by GRIDE.
+
+    What :func:`tokengeom_utils.gride_scales` gives for the table of :func:`tokengeom_utils.nearest_neighbors`
+    without duplicates, in less time: of each token only the distances of rank 1, 2, 4, ... are computed.
+
+    Parameters
+    ----------
+    cloud : array_like, shape (..., token, feature)
+        Any float dtype, any device; leading dimensions are a batch, such as layers.
+    scale_max : int
+        Largest range scaling, ``2 <= scale_max <= N - 1``.
+
+    Returns
+    -------
+    DimensionScales
+        ``.dimension``, ``.standard_error`` and ``.n_points`` of shape (..., scale), and ``.scales``. NaN, with a
+        warning that says why, where fewer than 3 tokens are left.
+
+    Raises
+    ------
+    InputError
+        If the cloud is not finite (names layer and token), or ``scale_max`` exceeds N - 1.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> plane = torch.rand(1000, 2, generator=torch.Generator().manual_seed(1)) @ torch.ones(2, 50).triu()
+    >>> tg.intrinsic_dimension(plane, scale_max=8).dimension.round()
+    tensor([2., 2., 2.], dtype=torch.float64)
+    """
+    cloud = as_clouds(cloud).detach()
+    *batch, n, d = cloud.shape
+    check_scales(n, scale_max, 1)
+    ranks = _ranks(scale_max)
+    if cloud.device.type == "cpu" and n <= SMALL:
+        radii = torch.stack(each(lambda one: _radii(one, ranks), cloud.reshape(-1, n, d)))
+        radii = radii.reshape(*batch, *radii.shape[1:])
+    else:
+        radii = _radii(cloud, ranks)
+    return gride_from_radii(radii)
+
+
+def _ranks(scale_max):
+    return 2 ** torch.arange(int(scale_max).bit_length())  # 1, 2, 4, ..., scale_max
 
 
 def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):

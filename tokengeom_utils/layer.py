@@ -1,14 +1,14 @@
 """What the observables need from the pairs of one layer's token cloud, on any device.
 
-On a CPU :mod:`tokengeom_utils.screened` gives the same in less time.
+:mod:`tokengeom_utils.screened` gives the same in less time on a CPU, :mod:`tokengeom_utils.fused` on a GPU.
 """
 
 from typing import NamedTuple
 
 import torch
 
-from .cosine import CosineSimilarity, cosine_and_neighbors
-from .neighbors import neighbor_angles, without_duplicates
+from .cosine import CosineSimilarity, cosine_and_neighbors, squared_norms
+from .neighbors import nearest_neighbors, neighbor_angles, without_duplicates
 
 
 class Layer(NamedTuple):
@@ -19,6 +19,7 @@ class Layer(NamedTuple):
     is_duplicate: torch.Tensor  #: (..., token) bool: an earlier token sits at the same point
     is_tied: torch.Tensor  #: (..., token) bool: two of the first k + 1 neighbors are equally distant
     angle: torch.Tensor  #: (..., token) float64, degrees between the first two neighbors; NaN beside a copy
+    norm2: torch.Tensor  #: (..., token) float64: squared lengths
     cosine: CosineSimilarity  #: (...)
 
 
@@ -51,5 +52,12 @@ def exact_layer(cloud, ranks, k):
         table.is_duplicate,
         (near[..., 1:] == near[..., :-1]).any(-1),
         neighbor_angles(cloud, table),
+        squared_norms(cloud),
         cosine,
     )
+
+
+def exact_radii(cloud, ranks):
+    """The ``radii`` of the Layer alone, of a cloud that may have tokens at the origin."""
+    table = nearest_neighbors(cloud, int(ranks[-1]), drop_duplicates=True)
+    return table.distances[..., ranks.to(cloud.device) - 1]

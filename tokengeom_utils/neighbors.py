@@ -13,6 +13,7 @@ tensor([[1., 3.],
 """
 
 from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,8 @@ FEW = 16
 WHOLE = 2**28
 # Rows of it that a core computes at once.
 STRIP = 128
+# Up to this many tokens a program on a GPU holds a row.
+ROW = 4096
 
 
 class Neighbors(NamedTuple):
@@ -46,22 +49,30 @@ class Neighbors(NamedTuple):
     is_duplicate: torch.Tensor  #: (..., token) bool: an earlier token sits at the same point
 
 
-def as_clouds(cloud, leading="layer"):
-    """``cloud`` as a finite tensor ``(..., token, feature)``, or an InputError saying why not."""
+def as_clouds(cloud, leading="layer", wait=True):
+    """``cloud`` as a finite tensor ``(..., token, feature)``, or an InputError saying why not.
+
+    To know that it is finite one must wait for the device that computes it; ``wait=False`` leaves that to the caller.
+    """
     cloud = torch.as_tensor(np.asarray(cloud) if not torch.is_tensor(cloud) else cloud)
     if cloud.ndim < 2 or 0 in cloud.shape:
         raise InputError(f"a token cloud has shape (..., token, feature), got {tuple(cloud.shape)}")
     if not cloud.is_floating_point():
         cloud = cloud.double()
-    if not torch.isfinite(cloud.sum()):
-        bad = (~torch.isfinite(cloud)).any(-1).nonzero()
-        if len(bad):  # (a finite cloud whose sum overflows is still a cloud)
-            *batch, token = bad[0].tolist()
-            where = f"{leading} {batch[-1]}, token {token}" if batch else f"token {token}"
-            raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
+    if wait and not torch.isfinite(cloud.sum()):  # (a finite cloud whose sum overflows is still a cloud)
+        refuse_infinite(torch.isfinite(cloud).all(-1), leading)
     if cloud.dtype == torch.float64 and (size := cloud.abs().max()) > 0 and not 1 / EXTREME < size < EXTREME:
         raise InputError(f"the largest entry of the cloud is {size:.0e}, whose square is out of range: rescale it")
     return cloud
+
+
+def refuse_infinite(is_finite, leading):
+    """Raise ``InputError`` if a token (..., token) is not finite."""
+    bad = (~is_finite).nonzero()
+    if len(bad):
+        *batch, token = bad[0].tolist()
+        where = f"{leading} {batch[-1]}, token {token}" if batch else f"token {token}"
+        raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
 
 
 def nearest_neighbors(cloud, k, drop_duplicates=False):
@@ -111,6 +122,11 @@ def can_screen(cloud):
     Its products must be float32 in earnest: other settings of torch let them be bfloat16.
     """
     return cloud.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+
+
+def can_fuse(cloud):
+    """Whether :mod:`tokengeom_utils.fused` is for this cloud: on a GPU, where a program holds a row of its pairs."""
+    return cloud.is_cuda and cloud.shape[-2] <= ROW and find_spec("triton") is not None
 
 
 def _screened(cloud, k):

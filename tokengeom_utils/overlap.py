@@ -11,7 +11,6 @@ tensor([0.6667], dtype=torch.float64)
 """
 
 import torch
-from scipy.special import betainc
 
 from .errors import InputError
 
@@ -40,7 +39,8 @@ def neighborhood_overlap(indices_a, indices_b, k_max=None):
     Raises
     ------
     InputError
-        If the tables are of different numbers of tokens or hold fewer than ``k_max`` columns.
+        If the tables are of different numbers of tokens, hold fewer than ``k_max`` columns, or name tokens that the
+        clouds do not have.
 
     References
     ----------
@@ -48,26 +48,49 @@ def neighborhood_overlap(indices_a, indices_b, k_max=None):
     """
     a, b = torch.as_tensor(indices_a), torch.as_tensor(indices_b)
     k_max = min(a.shape[-1], b.shape[-1]) if k_max is None else k_max
-    if a.shape[-2] != b.shape[-2]:
-        raise InputError(f"overlap of {a.shape[-2]} tokens with {b.shape[-2]}: the clouds must match")
     if not 1 <= k_max <= min(a.shape[-1], b.shape[-1]):
         raise InputError(
             f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors"
         )
-    n = a.shape[-2]
-    a, b = torch.broadcast_tensors(a[..., :k_max].long(), b[..., :k_max].long())
+    for table in (a, b):
+        if table.numel() and not -1 <= table.min() <= table.max() < table.shape[-2]:
+            raise InputError(
+                f"the table of {table.shape[-2]} tokens names tokens {int(table.min())} to {int(table.max())}"
+            )
+    return common_neighbors(a[..., :k_max], b[..., :k_max])
+
+
+def common_neighbors(a, b):
+    """:func:`neighborhood_overlap` of whole tables (..., token, k), tensors of int known to name tokens that exist."""
+    if a.shape[-2] != b.shape[-2]:
+        raise InputError(f"overlap of {a.shape[-2]} tokens with {b.shape[-2]}: the clouds must match")
+    n, k = a.shape[-2:]
+    a, b = torch.broadcast_tensors(a, b)
     batch = a.shape[:-2]
-    a, b = a.reshape(-1, n, k_max), b.reshape(-1, n, k_max)
-    rank = torch.arange(k_max, device=a.device, dtype=torch.int16 if k_max < 2**15 else torch.int32)
-    # A common neighbor of ranks r and s counts for every k above both. Those of no use count for none.
-    counts = torch.zeros(len(a), k_max + 1, dtype=torch.int64, device=a.device)
-    for a, b in zip(*(t.split(max(1, BLOCK // (n * len(a))), 1) for t in (a, b))):
-        rank_in_b = torch.full((*b.shape[:2], n + 1), k_max, dtype=rank.dtype, device=b.device)
-        rank_in_b.scatter_(-1, b.where(b >= 0, n), rank.expand_as(b))  # -1, an empty place, goes to a column of its own
-        above = torch.maximum(rank_in_b.gather(-1, a.clamp(min=0)), rank).where(a >= 0, k_max).flatten(1)
-        counts.scatter_add_(1, above.long(), torch.ones_like(above, dtype=torch.int64))
-    shared = counts[:, :k_max].cumsum(-1).reshape(*batch, k_max)
-    return shared / (n * (rank.double() + 1))
+    a, b = a.reshape(-1, n, k), b.reshape(-1, n, k)
+    if a.device.type == "cpu":
+        from .shared import count_shared  # compiled code, not needed on a GPU
+
+        shared = torch.from_numpy(count_shared(a.int().numpy(), b.int().numpy()))
+    else:
+        shared = _count_shared(a.long(), b.long())
+    return shared.reshape(*batch, k) / (n * torch.arange(1, k + 1, device=a.device, dtype=torch.float64))
+
+
+def _count_shared(a, b):
+    """As :func:`tokengeom_utils.shared.count_shared`, on any device."""
+    clouds, n, k = a.shape
+    rank = torch.arange(k, device=a.device, dtype=torch.int16 if k < 2**15 else torch.int32)
+    shared = torch.zeros(clouds, k, dtype=torch.int64, device=a.device)
+    # A common neighbor of ranks r and s counts for every k above both. Those of no use go to a column of their own.
+    for a, b in zip(*(t.split(max(1, BLOCK // (n * clouds)), 1) for t in (a, b))):
+        rank_in_b = torch.full((*b.shape[:2], n + 1), k, dtype=rank.dtype, device=b.device)
+        rank_in_b.scatter_(-1, b.where(b >= 0, n), rank.expand_as(b))
+        above = torch.maximum(rank_in_b.gather(-1, a.clamp(min=0)), rank).where(a >= 0, k).long()
+        counts = torch.zeros(*above.shape[:2], k + 1, dtype=torch.int32, device=a.device)
+        counts.scatter_add_(-1, above, torch.ones_like(above, dtype=torch.int32))  # token by token, or they would queue
+        shared += counts.sum(1)[:, :k].cumsum(-1)
+    return shared
 
 
 def reciprocity(indices, k_max=None):
@@ -153,4 +176,6 @@ def poisson_reciprocity(dimension):
     >>> [round(float(poisson_reciprocity(d)), 4) for d in (1, 2, 3)]
     [0.6667, 0.6215, 0.5926]
     """
+    from scipy.special import betainc
+
     return 1 / (2 - betainc((dimension + 1) / 2, 0.5, 0.75))

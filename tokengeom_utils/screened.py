@@ -40,6 +40,13 @@ def screened_layer(cloud, ranks, k):
     return Layer(*arrays, CosineSimilarity(*torch.tensor(moments, dtype=torch.float64).T.reshape(3, *batch)))
 
 
+def screened_radii(cloud, ranks):
+    """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_radii` gives."""
+    *batch, n, d = cloud.shape
+    radii = [_distinct_radii(one, ranks.numpy(), *_screen(one, ranks.numpy(), 1)[:3:2]) for one in cloud.reshape(-1, n, d)]
+    return torch.from_numpy(np.stack(radii)).reshape(*batch, n, len(ranks))
+
+
 def screened_table(cloud, k):
     """Distances, indices and duplicates of the ``k`` nearest of one cloud (token, feature), N >= 3, as arrays."""
     distances, indices, is_duplicate, *_ = _screen(cloud, np.arange(1, k + 1), k)
@@ -50,13 +57,19 @@ def _layer(cloud, ranks, k):
     """The parts of a Layer for one cloud, as arrays."""
     radii, indices, is_duplicate, is_tied, angle, norm2, moments = _screen(cloud, ranks, k)
     refuse_origin(torch.from_numpy(norm2))
+    radii = _distinct_radii(cloud, ranks, radii, is_duplicate)
+    return radii, indices, is_duplicate, is_tied, angle, norm2, moments
+
+
+def _distinct_radii(cloud, ranks, radii, is_duplicate):
+    """``radii`` with the duplicates left out."""
     if is_duplicate.any():
         radii[:] = np.nan
         kept = np.flatnonzero(~is_duplicate)
         left = ranks[ranks < len(kept)]
         if len(left) > 1:
             radii[kept, : len(left)] = _screen(cloud[torch.from_numpy(kept)], left, 1)[0]
-    return radii, indices, is_duplicate, is_tied, angle, moments
+    return radii
 
 
 def _screen(cloud, ranks, k):

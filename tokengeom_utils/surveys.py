@@ -83,7 +83,7 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
         ``prompt`` as the first dimension.
     """
     from .extract import stream_clouds
-    from .geometry import Observer, aside
+    from .geometry import Observer
     from .predictions import Predictions
 
     observer, predictions, last = Observer(scale_max, k_max), Predictions(), None
@@ -91,10 +91,9 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     def hand_over(cloud):
         nonlocal last
         last = cloud[..., skip:, :]
-        see(last)
+        observer.see(last)
 
-    with aside(observer.see) as see:
-        loss = stream_clouds(model, token_ids, hand_over, predictions.see)
+    loss = stream_clouds(model, token_ids, hand_over, predictions.see)
     ids = np.asarray(token_ids)
     summary = {
         **_logit_dimension(model, last, scale_max),
@@ -115,9 +114,8 @@ def _variable(name, value, batch=()):
 
 def _logit_dimension(model, last, scale_max):
     """Intrinsic dimension of the logits; NaN where they are no linear map of the hidden states."""
-    from .dimension import gride_scales
     from .extract import logit_cloud
-    from .neighbors import nearest_neighbors
+    from .geometry import intrinsic_dimension
 
     cloud = logit_cloud(model, last)
     if cloud is None:
@@ -125,7 +123,7 @@ def _logit_dimension(model, last, scale_max):
         return {"logit_dimension": nothing, "logit_dimension_error": nothing}
     with warnings.catch_warnings():  # a prompt of few distinct tokens
         warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
-        found = gride_scales(nearest_neighbors(cloud, scale_max, drop_duplicates=True).distances, scale_max)
+        found = intrinsic_dimension(cloud, scale_max)
     return {"logit_dimension": found.dimension.cpu(), "logit_dimension_error": found.standard_error.cpu()}
 
 
