@@ -26,7 +26,7 @@ class TokenClouds(NamedTuple):
 
 
 @torch.inference_mode()
-def stream_clouds(model, token_ids, see, see_logits=None):
+def stream_clouds(model, token_ids, see, see_log_p=None):
     """Run prompts through the model and hand out each layer's token cloud as soon as it exists.
 
     The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the
@@ -41,9 +41,10 @@ def stream_clouds(model, token_ids, see, see_logits=None):
     see : callable
         Called as ``see(cloud)`` for every layer in order; ``cloud`` is (token, feature), or
         (prompt, token, feature) for several prompts, in the model's dtype and on its device.
-    see_logits : callable, optional
-        Called as ``see_logits(logits)`` for one chunk of positions after the other, (position, vocabulary) in
-        float32; the last position of a prompt, which predicts nothing that is known, is left out.
+    see_log_p : callable, optional
+        Called as ``see_log_p(log_p)`` for one chunk of positions after the other, with the logarithms of the
+        probabilities of all next tokens, (position, vocabulary) in float32; the last position of a prompt, which
+        predicts nothing that is known, is left out.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def stream_clouds(model, token_ids, see, see_logits=None):
             hooks.callback(block.register_forward_pre_hook(before_block, with_kwargs=True).remove)
         last = backbone(input_ids=ids.reshape(-1, n_tokens), use_cache=False).last_hidden_state
     hand_out(last)
-    return _loss(model.network, last, ids.reshape(-1, n_tokens), see_logits).reshape(*ids.shape[:-1], -1)
+    return _loss(model.network, last, ids.reshape(-1, n_tokens), see_log_p).reshape(*ids.shape[:-1], -1)
 
 
 def _blocks(model):
@@ -242,7 +243,7 @@ def _logit_factor(network):
         return torch.linalg.qr(network.get_output_embeddings().weight.double(), mode="r").R
 
 
-def _loss(network, last_hidden, ids, see_logits):
+def _loss(network, last_hidden, ids, see_log_p):
     """Next-token cross-entropy, a chunk of positions at a time."""
     head = network.get_output_embeddings()
     config = network.config.get_text_config()
@@ -255,7 +256,8 @@ def _loss(network, last_hidden, ids, see_logits):
         logits = head(states).float() * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
-        if see_logits:
-            see_logits(logits)
-        losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
+        log_p = logits.log_softmax(-1)
+        if see_log_p:
+            see_log_p(log_p)
+        losses.append(-log_p.gather(-1, targets[:, None])[:, 0])
     return torch.cat(losses)

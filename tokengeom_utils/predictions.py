@@ -3,7 +3,7 @@
 >>> import math, torch
 >>> from tokengeom_utils.predictions import Predictions
 >>> flat = Predictions()
->>> flat.see(torch.zeros(3, 100))  # three positions, a hundred tokens equally likely
+>>> flat.see(torch.full((3, 100), -math.log(100)))  # three positions, a hundred tokens equally likely
 >>> entropy, mass = flat.means()["entropy"].item(), flat.means()["top_mass"].item()
 >>> abs(entropy - math.log(100)) < 1e-5, abs(mass - 0.07) < 1e-6
 (True, True)
@@ -14,26 +14,37 @@ import torch
 TOP = 7  #: the likeliest tokens that are looked at: the paper's mean number of dimensions of the logits
 
 
+def _largest(a, k, width=64):
+    """The k largest entries of each row, descending. They lie in those k runs of columns whose maxima are largest."""
+    whole = a.shape[-1] // width
+    if whole <= k:
+        return a.topk(k).values
+    runs = a[:, : whole * width].unflatten(-1, (whole, width))
+    best = runs.amax(-1).topk(k).indices
+    few = runs.gather(1, best[..., None].expand(-1, -1, width)).flatten(1)
+    return torch.cat([few, a[:, whole * width :]], -1).topk(k).values
+
+
 class Predictions:
-    """Gathers what the logits say, a chunk of positions at a time."""
+    """Gathers what the probabilities say, a chunk of positions at a time."""
 
     def __init__(self):
         self._seen = []
 
-    def see(self, logits):
+    def see(self, log_p):
         r"""Look at the next positions.
 
-        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)`; for the
+        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)` of the logits z; for the
         :data:`TOP` likeliest tokens ``top_mass`` is their part of :math:`\sum_\alpha p_\alpha = 1`, ``top_entropy``
         their part of :math:`S`, and ``top_width`` the difference of the largest and the smallest of their logits.
 
         Parameters
         ----------
-        logits : torch.Tensor, shape (position, vocabulary), float32
+        log_p : torch.Tensor, shape (position, vocabulary), float32
+            Logarithms of the probabilities.
         """
-        log_p = logits.log_softmax(-1)
         entropy = -torch.linalg.vecdot(log_p.exp(), log_p).double()
-        top = log_p.topk(min(TOP, logits.shape[-1])).values.double()
+        top = _largest(log_p, min(TOP, log_p.shape[-1])).double()
         p = top.exp()
         self._seen.append(torch.stack([entropy, p.sum(-1), -(p * top).sum(-1), top[:, 0] - top[:, -1]]))
 
