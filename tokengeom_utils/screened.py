@@ -177,18 +177,26 @@ def _screened(g, i, y2, along, inverse, mean, a):
 
 
 @njit(**PLAIN)
-def _candidates(a, k, length, bound, count, found, value, index):
-    """Sorts what matters to the k smallest of a row into ``value`` and ``index``; returns how many, and E."""
-    n = a.size
+def _candidates(a, near, ranks, length, bound, count, found, value, index):
+    """Puts into ``value`` and ``index`` what matters to the k smallest of a row, in bins in ascending order.
+
+    Sorted are the first, as far as any can be among the ``near`` nearest, and what is within 2 E of each rank.
+    Returns how many there are in all, how many of the first are sorted, and E.
+    """
+    n, k = a.size, max(near, ranks[-1])
     # The k-th smallest is guessed from a sample, generously, and doubled where that was too low.
     step = max(1, n // SAMPLE)
     taken = 0
     for j in range(0, n, step):
-        if a[j] < np.inf:
-            value[taken], index[taken] = a[j], j
-            taken += 1
-    _sort(value, index, 0, taken)
-    high = value[min(taken - 1, taken * k // n + 6)]
+        value[taken] = a[j]
+        taken += a[j] < np.inf
+    high = 0.0
+    for p in range(taken):
+        less = 0
+        for q in range(taken):
+            less += value[q] < value[p]
+        if less <= taken * k // n + 6:
+            high = max(high, value[p])
     m = _below(a, high, n, found)
     while m < k:
         high = 2 * high if high > 0 else 1e-30
@@ -219,8 +227,17 @@ def _candidates(a, k, length, bound, count, found, value, index):
             q = before
             before += 1
         value[q], index[q] = a[j], j
-    _sort(value, index, 0, m)
-    return m, error
+    # By now a bin's count is where it ends. What is within 2 E lies in bins at most this far away.
+    reach = 1 + int(min(2 * error * scale, BINS))
+    bin = int(min(value[near - 1] * scale, BINS - 1.0)) + reach
+    close = count[bin] if bin < bins else m
+    _sort(value, index, 0, close)
+    for rank in ranks:
+        if rank > near:
+            bin = int(min(value[rank - 1] * scale, BINS - 1.0))
+            low, high = min(bin - reach, bins) - 1, bin + reach
+            _sort(value, index, count[low] if low >= 0 else 0, count[high] if high < bins else m)
+    return m, close, error
 
 
 @njit(**PLAIN)
@@ -253,7 +270,6 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
     n = x.shape[0]
     k = indices.shape[1]
     near = min(k + 1, n - 1)
-    most = max(near, ranks[-1])
     a, value, exact = np.empty(n), np.empty(n), np.empty(n)
     index, order, found = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
     count = np.empty(BINS, np.int32)
@@ -261,13 +277,13 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
         i = start + row
         spread[i] = _screened(g[row], i, y2, along, inverse, mean, a)
         a[i] = np.inf
-        m, error = _candidates(a, most, np.sqrt(y2[i]), bound, count, found, value, index)
+        m, close, error = _candidates(a, near, ranks, np.sqrt(y2[i]), bound, count, found, value, index)
 
         # The nearest: runs of neighbors that the screening cannot tell apart are computed and sorted.
         rank, p = 0, 0
         while p < near:
             q = p + 1
-            while q < m and value[q] - value[q - 1] <= 2 * error:
+            while q < close and value[q] - value[q - 1] <= 2 * error:
                 q += 1
             while rank < ranks.size and ranks[rank] <= p:
                 rank += 1
@@ -292,10 +308,10 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
         cosine = (exact[0] + exact[1] - between) / (2 * np.sqrt(exact[0]) * np.sqrt(exact[1])) if exact[0] > 0 else 0.0
         angle[i] = np.degrees(np.arccos(min(1.0, max(-1.0, cosine)))) if exact[0] > 0 else np.nan
 
-        # The ranks: inside the last run, or among those within 2 E.
+        # The ranks: among the nearest, or among those within 2 E.
         for r in range(ranks.size):
             place = ranks[r] - 1
-            if place < p:
+            if place < near:
                 radii[i, r] = np.sqrt(exact[place])
                 continue
             first, last = place, place + 1

@@ -18,7 +18,7 @@ def count_shared(a, b):
     def count(cloud):
         _count(a[cloud], b[cloud], counts[cloud])
 
-    each(count, range(clouds))
+    list(map(count, range(clouds))) if clouds == 1 else each(count, range(clouds))
     return counts.cumsum(-1)
 
 
