@@ -204,20 +204,16 @@ def gram(x):
     if d < 256:  # mirroring would take longer than multiplying
         return x @ x.mT
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
-    if x.device.type != "cpu":
+
+    def strip(clouds, rows):
+        torch.matmul(x[clouds, rows], x[clouds, rows.start :].mT, out=products[clouds, rows, rows.start :])
+        products[clouds, rows.stop :, rows] = products[clouds, rows, rows.stop :].mT
+
+    if x.device.type == "cpu":
+        each(lambda place: strip(*place), [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)])
+    else:
         for rows in _blocks(n, max(256, n // 8)):
-            torch.matmul(x[:, rows], x[:, rows.start :].mT, out=products[:, rows, rows.start :])
-            products[:, rows.stop :, rows] = products[:, rows, rows.stop :].mT
-        return products
-    whole = products.numpy()
-
-    def strip(place):
-        i, rows = place
-        part = (x[i, rows] @ x[i, rows.start :].mT).numpy()
-        whole[i, rows, rows.start :] = part
-        whole[i, rows.stop :, rows] = part[:, rows.stop - rows.start :].T
-
-    each(strip, [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)])
+            strip(slice(None), rows)
     return products
 
 
