@@ -35,9 +35,6 @@ def steps(model, ids, hidden, scale_max, k_max):
     single = centered.float()
     product = torch.empty(hidden.shape[1], hidden.shape[1], dtype=torch.float64)
 
-    def gride():
-        tg.gride_scales(tg.nearest_neighbors(hidden, scale_max, drop_duplicates=True).distances, scale_max)
-
     return {
         "forward pass": lambda: stream_clouds(model, ids, lambda cloud: None),
         "observables": lambda: tg.observables(hidden, scale_max, k_max),
@@ -46,7 +43,7 @@ def steps(model, ids, hidden, scale_max, k_max):
         "Gram products, one half": lambda: [gram(x[None]) for x in centered],
         "Gram products in float32, one half": lambda: [gram(x[None]) for x in single],
         "neighbors": lambda: tg.nearest_neighbors(hidden, scale_max),
-        "GRIDE from coordinates": gride,
+        "GRIDE from coordinates": lambda: tg.intrinsic_dimension(hidden, scale_max),
         "GRIDE from distances": lambda: tg.gride_scales(distances, scale_max),
         "overlap": lambda: tg.neighborhood_overlap(indices[:-1], indices[1:], k_max),
         "cosine similarity": lambda: tg.cosine_similarity(hidden),

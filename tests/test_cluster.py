@@ -16,6 +16,7 @@ import yaml
 from tokengeom_utils.cluster import _Crowd, job_script, open_client, read_jobs
 from tokengeom_utils.doctor import examine
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.surveys import GPU_BATCH
 
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
@@ -172,7 +173,7 @@ def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
         client.wait_for_workers(2, timeout=60)
         found = tiny_survey.run(folder, tmp_path / "survey.zarr", client=client)
         assert loads(client) == {"plain": 0, "with-gpu": 1}
-    assert json.loads(found.attrs["runs"])[0]["batch"] == 8  # as on a GPU
+    assert json.loads(found.attrs["runs"])[0]["batch"] == GPU_BATCH
     assert examine(tmp_path / "survey.zarr")[0].is_sound
 
 

@@ -25,7 +25,8 @@ PINS = {
 REQUIREMENTS = [Requirement(r) for r in [*PYPROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 
 
-@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
+# (torch for CUDA asks for one version of triton, torch for a CPU for none.)
+@pytest.mark.parametrize("requirement", [r for r in REQUIREMENTS if r.name != "triton"], ids=lambda r: r.name)
 def test_every_requirement_is_pinned_within_its_range(requirement):
     pinned = PINS[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(pinned, prereleases=True)
@@ -63,16 +64,18 @@ def test_every_public_name_exists_and_is_documented():
         assert getattr(tg, name).__doc__, name
 
 
-NUMERICS = ("shuffle", "threads", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "predictions",
-            "meanfield", "statistics")
+NUMERICS = ("shuffle", "threads", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "shared", "fused",
+            "predictions", "meanfield", "statistics")
 
 
 @pytest.mark.parametrize("name", NUMERICS)
 def test_numerics_know_nothing_of_models_files_or_plots(name):
     tree = ast.parse((PROJECT / "tokengeom_utils" / f"{name}.py").read_text())
     allowed = {"torch", "numpy", "scipy", *sys.stdlib_module_names}
-    if name in ("screened", "ratios"):
+    if name in ("screened", "ratios", "shared"):
         allowed.add("numba")
+    if name == "fused":
+        allowed.add("triton")
     if name == "statistics":
         allowed.add("xarray")  # its results are labelled
     for node in ast.walk(tree):

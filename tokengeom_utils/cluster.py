@@ -190,12 +190,12 @@ def measure_on_workers(client, model, prompts, plan, request, profile, batch, ad
         If the cluster is lost, or no worker is left for :data:`PATIENCE` seconds; jobs may wait in a queue for longer.
     """
     from .models import absolute
-    from .surveys import parts
+    from .surveys import GPU_BATCH, parts
 
     crowd = _Crowd(client)
     crowd.wait()
     model = (absolute(model[0]), *model[1:])
-    batch = batch or (8 if crowd.has_gpus else 1)
+    batch = batch or (GPU_BATCH if crowd.has_gpus else 1)
     todo = [prompts[i] for i in plan]
     for _ in crowd.map(_check_lengths, ((model, some, request["n_tokens"]) for some in parts(todo, TASK_OF_TEXTS))):
         pass

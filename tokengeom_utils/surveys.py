@@ -23,6 +23,8 @@ from .errors import InputError, PartialSurvey
 from .results import K_MAX, SCALE_MAX, SCHEMA, VARIABLES, check_scales, open_results
 from .shuffle import bleu, check_divisible, prompt_seed, shuffle_blocks
 
+GPU_BATCH = 16  #: measurements per forward pass on a GPU, which waits for Python where there are fewer
+
 
 def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     """Every observable of one prompt, in one forward pass.
@@ -164,7 +166,7 @@ def survey(
     n_tokens, seed, scale_max, k_max
         As in :func:`measure`.
     batch : int, optional
-        Measurements per forward pass: unless given, that of the store, or else 1 on a CPU and 8 on a GPU. A store
+        Measurements per forward pass: unless given, that of the store, or else 1 on a CPU and 16 on a GPU. A store
         that was begun with another is refused, because a pass of another size rounds otherwise.
     profile : str
         Recorded in the attributes.
@@ -269,7 +271,7 @@ def _mend(results):
 def _measure_here(model, prompts, plan, request, profile, batch, advance):
     """Measure in this process; yields (places of prompts, their rows, provenance)."""
     check_lengths(model, [prompts[i] for i in plan], request["n_tokens"])  # before the first is measured
-    batch = batch or (1 if model.device.type == "cpu" else 8)
+    batch = batch or (1 if model.device.type == "cpu" else GPU_BATCH)
     made = provenance(model, profile, batch)
     advance(0)
     for group in parts(list(plan), batch):
