@@ -13,8 +13,9 @@ if DEVICE == "cpu":
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
 from tokengeom_utils import InputError, geometry, neighbors
-from tokengeom_utils.fused import fused_layer
+from tokengeom_utils.fused import count_shared, fused_layer
 from tokengeom_utils.layer import exact_layer
+from tokengeom_utils.overlap import _count_shared
 
 # Division by zero is how a program says that a token has no direction.
 pytestmark = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
@@ -91,6 +92,14 @@ def test_what_is_undefined_is_named_in_the_end(value, words, monkeypatch):
     observer.see(clouds)
     with pytest.raises(InputError, match=f"layer 1: .*{words}"):
         observer.values()
+
+
+@pytest.mark.parametrize("k", [1, 5, 8])
+def test_common_neighbors(k):
+    tables = np.argsort(np.random.default_rng(k).random((2, 2, 12, 12)), -1)[..., :k].astype(np.int32)
+    tables[0, :, ::5, -1] = tables[1, :, ::3, 0] = -1  # empty places
+    a, b = torch.tensor(tables, device=DEVICE)
+    np.testing.assert_array_equal(count_shared(a, b).cpu(), _count_shared(a.long(), b.long()).cpu())
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")

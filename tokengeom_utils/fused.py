@@ -28,9 +28,10 @@ def fused_layer(cloud, ranks, k):
     def empty(*shape, dtype=torch.float64):
         return torch.empty(clouds, n, *shape, dtype=dtype, device=flat.device)
 
-    y, norm2, moments, angle = empty(d), empty(), empty(2), empty()
-    radii, indices, near = empty(len(ranks)), empty(k, dtype=torch.int32), empty(k + 1)
-    is_duplicate = empty(dtype=torch.int8)
+    y, norm2, sums, angle = empty(d), empty(), empty(2), empty()
+    radii, indices = empty(len(ranks)), empty(k, dtype=torch.int32)
+    is_duplicate, is_tied = empty(dtype=torch.int8), empty(dtype=torch.int8)
+    moments = torch.empty(3, clouds, dtype=torch.float64, device=flat.device)
     width, features, grid = triton.next_power_of_2(n), triton.next_power_of_2(min(d, 1024)), (n, clouds)
     sizes = {
         "D": d, "FEATURES": features, "RANKS": len(ranks), "CANCELLATION": CANCELLATION, "WIDTH": width,
@@ -41,21 +42,35 @@ def fused_layer(cloud, ranks, k):
     _center[grid](flat, center, y, norm2, n, D=d, FEATURES=features)
     products = gram(y)
     y2 = products.diagonal(0, -2, -1).contiguous()
-    coincide = DUPLICATE**2 * y2.mean(-1)
-    _measure[grid](flat, products, y2, norm2, coincide, radii, indices, near, angle, is_duplicate, moments, n, K=k, **sizes)
-    kept = n - is_duplicate.sum(-1, dtype=torch.int32)
-    _measure_distinct[grid](flat, products, y2, is_duplicate, kept, radii, n, **sizes)
-
-    cosines, squares = moments.sum(1).unbind(-1)  # of the pairs of distinct tokens
-    mean = (cosines + n) / n**2
-    std = ((squares + n) / n**2 - mean**2).clamp(min=0).sqrt()
-    near = near[..., : n - 1]
-    parts = (
-        radii, indices, is_duplicate.bool(), (near[..., 1:] == near[..., :-1]).any(-1),
-        torch.where(near[..., 0] > 0, torch.rad2deg(torch.arccos(angle.clamp(-1, 1))), torch.nan), norm2,
-    )  # fmt: skip
-    cosine = CosineSimilarity(*(value.reshape(batch) for value in (mean, std, cosines / (n * (n - 1)))))
+    _measure[grid](flat, products, y2, norm2, radii, indices, angle, is_duplicate, is_tied, sums, n, K=k, DUPLICATE=DUPLICATE,
+                   **sizes)  # fmt: skip
+    _measure_distinct[grid](flat, products, y2, is_duplicate, radii, n, **sizes)
+    _sum_up[(clouds,)](sums, moments, n, clouds, WIDTH=width)
+    parts = radii, indices, is_duplicate.bool(), is_tied.bool(), angle.arccos_().rad2deg_(), norm2
+    cosine = CosineSimilarity(*moments.reshape(3, *batch))
     return Layer(*(part.reshape(*batch, *part.shape[1:]) for part in parts), cosine)
+
+
+def count_shared(a, b):
+    """As :func:`tokengeom_utils.shared.count_shared`, for tensors of int32 on a GPU."""
+    clouds, n, k = a.shape
+    counts = torch.zeros(clouds, k, dtype=torch.int32, device=a.device)
+    _count[(n, clouds)](a.contiguous(), b.contiguous(), counts, n, K=k, WIDTH=triton.next_power_of_2(k), num_warps=1)
+    return counts
+
+
+@triton.jit
+def _count(a, b, counts, n, K: tl.constexpr, WIDTH: tl.constexpr):
+    """Adds, for every rank, what a row of ``a`` and one of ``b`` share up to there."""
+    row = tl.program_id(1).to(tl.int64) * n + tl.program_id(0)
+    r = tl.arange(0, WIDTH)
+    x = tl.load(a + row * K + r, mask=r < K, other=-1)
+    y = tl.load(b + row * K + r, mask=r < K, other=-1)
+    same = (x[:, None] == y[None, :]) & (x >= 0)[:, None]
+    rank_in_b = tl.min(tl.where(same, r[None, :], WIDTH), 1)
+    above = tl.maximum(rank_in_b, r)
+    shared = tl.sum((above[:, None] <= r[None, :]).to(tl.int32), 0)
+    tl.atomic_add(counts + tl.program_id(1) * K + r, shared, mask=r < K)  # integers: in any order the same
 
 
 @triton.jit
@@ -74,35 +89,36 @@ def _center(cloud, center, y, norm2, n, D: tl.constexpr, FEATURES: tl.constexpr)
 
 
 @triton.jit
-def _measure(cloud, gram, y2, norm2, coincide, radii, indices, near, angle, is_duplicate, moments, n, K: tl.constexpr,
+def _measure(cloud, gram, y2, norm2, radii, indices, angle, is_duplicate, is_tied, sums, n, K: tl.constexpr,
              D: tl.constexpr, FEATURES: tl.constexpr, RANKS: tl.constexpr, CANCELLATION: tl.constexpr,
-             WIDTH: tl.constexpr, NEAR: tl.constexpr):  # fmt: skip
+             DUPLICATE: tl.constexpr, WIDTH: tl.constexpr, NEAR: tl.constexpr):  # fmt: skip
     """Everything of one token."""
     i, first = tl.program_id(0), tl.program_id(1).to(tl.int64) * n  # first token of the cloud
     j = tl.arange(0, WIDTH)
     allowed = (j < n) & (j != i)
     d2, spoiled = _distances2(gram, y2, i, first, n, j, allowed, CANCELLATION)
-    limit = tl.load(coincide + tl.program_id(1))
+    coincide = DUPLICATE * DUPLICATE * tl.sum(tl.load(y2 + first + j, mask=j < n, other=0.0)) / n
     left, is_copy = tl.sum(spoiled.to(tl.int32)), 0
     while left > 0:
         s = tl.min(tl.where(spoiled, j, WIDTH))
         exact = _distance2(cloud, first + i, first + s, D, FEATURES)
         d2 = tl.where(j == s, exact, d2)
-        is_copy = tl.where((s < i) & (exact <= limit), 1, is_copy)
+        is_copy = tl.where((s < i) & (exact <= coincide), 1, is_copy)
         spoiled = spoiled & (j != s)
         left -= 1
     tl.store(is_duplicate + first + i, is_copy)
 
     x2, x2i = tl.load(norm2 + first + j, mask=j < n, other=1.0), tl.load(norm2 + first + i)
     cosine = tl.where(allowed, (x2i + x2 - d2) / (2 * tl.sqrt(x2i) * tl.sqrt(x2)), 0.0)
-    tl.store(moments + 2 * (first + i), tl.sum(cosine))
-    tl.store(moments + 2 * (first + i) + 1, tl.sum(cosine * cosine))
+    tl.store(sums + 2 * (first + i), tl.sum(cosine))
+    tl.store(sums + 2 * (first + i) + 1, tl.sum(cosine * cosine))
 
     d2, column = _smallest(d2, allowed, j, WIDTH, NEAR)
     _store_radii(radii + (first + i) * RANKS, d2, n - 1, RANKS, NEAR)
     p = tl.arange(0, NEAR)
     tl.store(indices + (first + i) * K + p, column, mask=p < K)
-    tl.store(near + (first + i) * (K + 1) + p, d2, mask=p < K + 1)
+    follows = tl.gather(d2, tl.minimum(p + 1, NEAR - 1), 0)
+    tl.store(is_tied + first + i, tl.max(((d2 == follows) & (p < K) & (p + 1 < n - 1)).to(tl.int32)))
 
     # The angle between the first two, by the law of cosines.
     a, b = tl.sum(tl.where(p == 0, column, 0)), tl.sum(tl.where(p == 1, column, 0))
@@ -111,18 +127,20 @@ def _measure(cloud, gram, y2, norm2, coincide, radii, indices, near, angle, is_d
     between = size - 2 * tl.load(gram + (first + a) * n + b)
     if between <= CANCELLATION * size:
         between = _distance2(cloud, first + a, first + b, D, FEATURES)
-    tl.store(angle + first + i, (a2 + b2 - between) / (2 * tl.sqrt(a2) * tl.sqrt(b2)))
+    cosine_of_angle = tl.minimum(tl.maximum((a2 + b2 - between) / (2 * tl.sqrt(a2) * tl.sqrt(b2)), -1.0), 1.0)
+    tl.store(angle + first + i, tl.where(a2 > 0, cosine_of_angle, float("nan")))
 
 
 @triton.jit
-def _measure_distinct(cloud, gram, y2, is_duplicate, kept, radii, n, D: tl.constexpr, FEATURES: tl.constexpr,
+def _measure_distinct(cloud, gram, y2, is_duplicate, radii, n, D: tl.constexpr, FEATURES: tl.constexpr,
                       RANKS: tl.constexpr, CANCELLATION: tl.constexpr, WIDTH: tl.constexpr, NEAR: tl.constexpr):  # fmt: skip
     """The radii of one token again, without duplicates, if its cloud has any."""
     i, first = tl.program_id(0), tl.program_id(1).to(tl.int64) * n
-    distinct = tl.load(kept + tl.program_id(1))
+    j = tl.arange(0, WIDTH)
+    is_distinct = tl.load(is_duplicate + first + j, mask=j < n, other=1) == 0
+    distinct = tl.sum(is_distinct.to(tl.int32))
     if distinct < n:
-        j = tl.arange(0, WIDTH)
-        allowed = (tl.load(is_duplicate + first + j, mask=j < n, other=1) == 0) & (j != i)
+        allowed = is_distinct & (j != i)
         d2, spoiled = _distances2(gram, y2, i, first, n, j, allowed, CANCELLATION)
         known = (distinct - 1) * (tl.load(is_duplicate + first + i) == 0)
         left = tl.sum(spoiled.to(tl.int32)) * (known > 0)
@@ -133,6 +151,21 @@ def _measure_distinct(cloud, gram, y2, is_duplicate, kept, radii, n, D: tl.const
             left -= 1
         d2, _ = _smallest(d2, allowed, j, WIDTH, NEAR)
         _store_radii(radii + (first + i) * RANKS, d2, known, RANKS, NEAR)
+
+
+@triton.jit
+def _sum_up(sums, moments, n, clouds, WIDTH: tl.constexpr):
+    """Mean and deviation of the cosines of all pairs, and the mean of those of distinct tokens, of one cloud."""
+    c = tl.program_id(0)
+    j = tl.arange(0, WIDTH)
+    rows = sums + 2 * (c.to(tl.int64) * n + j)
+    cosines = tl.sum(tl.load(rows, mask=j < n, other=0.0))
+    squares = tl.sum(tl.load(rows + 1, mask=j < n, other=0.0))
+    pairs = n.to(tl.float64) * n
+    mean = (cosines + n) / pairs
+    tl.store(moments + c, mean)
+    tl.store(moments + clouds + c, tl.sqrt(tl.maximum((squares + n) / pairs - mean * mean, 0.0)))
+    tl.store(moments + 2 * clouds + c, cosines / (pairs - n))
 
 
 @triton.jit

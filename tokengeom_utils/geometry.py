@@ -52,7 +52,7 @@ class Observer:
     def __init__(self, scale_max=SCALE_MAX, k_max=K_MAX):
         self.scale_max, self.k_max = scale_max, k_max
         self._ranks = _ranks(scale_max)
-        self._seen, self._radii, self._norm2, self._overlap, self._last = {}, [], [], [], None
+        self._layers, self._overlap, self._last = [], [], None
 
     def see(self, cloud):
         """Measure the next layer.
@@ -67,7 +67,7 @@ class Observer:
             If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1. What is not
             finite on a GPU is found by :meth:`values`, so that nothing waits for the device until then.
         """
-        self.keep(self.measure(cloud, len(self._radii)))
+        self.keep(self.measure(cloud, len(self._layers)))
 
     def measure(self, cloud, place):
         """The :class:`~tokengeom_utils.layer.Layer` of the cloud of layer ``place``, which changes nothing here."""
@@ -79,46 +79,40 @@ class Observer:
 
     def keep(self, layer):
         """Take in what :meth:`measure` found in the next layer."""
-        for name, value in {
-            "duplicate_tokens": layer.is_duplicate.sum(-1),
-            "tied_tokens": layer.is_tied.sum(-1),
-            "cosine_similarity": layer.cosine.mean,
-            "cosine_similarity_std": layer.cosine.std,
-            "cosine_similarity_distinct": layer.cosine.mean_distinct,
-            "neighbor_angle": layer.angle.nanmean(-1),
-        }.items():
-            self._seen.setdefault(name, []).append(value)
-        self._radii.append(layer.radii)
-        self._norm2.append(layer.norm2)
         if self._last is not None:
             self._overlap.append(common_neighbors(self._last, layer.indices))
         self._last = layer.indices
+        self._layers.append(layer._replace(indices=None))
 
     def values(self):
         """What was seen, as a dict of tensors (layer, ...), or (prompt, layer, ...) for several prompts."""
         if self._last is None:
             raise InputError("no layer to measure")
-        self._refuse_undefined()
-        layer = self._last.ndim - 2  # the axis
+        place = self._last.ndim - 2  # of the axis of layers
+
+        def stack(parts):
+            return torch.stack(list(parts), place)
+
+        radii, is_duplicate, is_tied, angle, norm2 = (
+            stack(getattr(layer, name) for layer in self._layers)
+            for name in ("radii", "is_duplicate", "is_tied", "angle", "norm2")
+        )
+        _refuse_undefined(norm2.movedim(place, 0))
         nothing = torch.full((*self._last.shape[:-2], self.k_max), torch.nan, dtype=torch.float64)
-        overlap = [*self._overlap, nothing.to(self._last.device)]  # the last layer has no next one
+        overlap = stack([*self._overlap, nothing.to(self._last.device)])  # the last layer has no next one
+        cosine = map(stack, zip(*(layer.cosine for layer in self._layers)))
         with warnings.catch_warnings():  # layer 0 of a repetitive prompt; duplicate_tokens says why
             warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
-            dimension = gride_from_radii(torch.stack(self._radii, layer))
+            dimension = gride_from_radii(radii)
         return {
             "intrinsic_dimension": dimension.dimension,
             "intrinsic_dimension_error": dimension.standard_error,
-            "neighborhood_overlap": torch.stack(overlap, layer),
-            **{name: torch.stack(values, layer) for name, values in self._seen.items()},
+            "neighborhood_overlap": overlap,
+            "duplicate_tokens": is_duplicate.sum(-1),
+            "tied_tokens": is_tied.sum(-1),
+            **dict(zip(("cosine_similarity", "cosine_similarity_std", "cosine_similarity_distinct"), cosine)),
+            "neighbor_angle": angle.nanmean(-1),
         }
-
-    def _refuse_undefined(self):
-        norm2 = torch.stack(self._norm2)
-        if not (norm2.isfinite() & (norm2 > 0)).all():
-            for place, layer in enumerate(norm2):
-                with _naming_layer(place):
-                    refuse_infinite(layer.isfinite(), "prompt")
-                    refuse_origin(layer)
 
     def dataset(self):
         """The same as a Dataset with dimensions layer, scale and k; prompt first if there are several."""
@@ -133,7 +127,7 @@ class Observer:
                 if name in values
             },
             coords={
-                "layer": np.arange(len(self._radii)),
+                "layer": np.arange(len(self._layers)),
                 "scale": ("scale", 2 * self._ranks[:-1].numpy(), {"long_name": "range scaling n2 = 2 n1"}),
                 "k": np.arange(1, self.k_max + 1),
             },
@@ -146,6 +140,15 @@ def _naming_layer(place):
         yield
     except InputError as error:
         raise InputError(f"layer {place}: {error}") from None
+
+
+def _refuse_undefined(norm2):
+    """Raise ``InputError`` for squared lengths (layer, ..., token) that are not finite, or zero."""
+    if not (norm2.isfinite() & (norm2 > 0)).all():
+        for place, layer in enumerate(norm2):
+            with _naming_layer(place):
+                refuse_infinite(layer.isfinite(), "prompt")
+                refuse_origin(layer)
 
 
 def _layer(cloud, ranks, k):

@@ -126,7 +126,12 @@ def can_screen(cloud):
 
 def can_fuse(cloud):
     """Whether :mod:`tokengeom_utils.fused` is for this cloud: on a GPU, where a program holds a row of its pairs."""
-    return cloud.is_cuda and cloud.shape[-2] <= ROW and find_spec("triton") is not None
+    return can_compile(cloud) and cloud.shape[-2] <= ROW
+
+
+def can_compile(tensor):
+    """Whether there is a compiler for the GPU that holds this."""
+    return tensor.is_cuda and find_spec("triton") is not None
 
 
 def _screened(cloud, k):
@@ -205,6 +210,7 @@ def gram(x):
         return x @ x.mT
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
 
+    @torch.inference_mode()  # each thread has a mode of its own, and what was made in this one may be written in no other
     def strip(clouds, rows):
         torch.matmul(x[clouds, rows], x[clouds, rows.start :].mT, out=products[clouds, rows, rows.start :])
         products[clouds, rows.stop :, rows] = products[clouds, rows, rows.stop :].mT

@@ -13,8 +13,10 @@ tensor([0.6667], dtype=torch.float64)
 import torch
 
 from .errors import InputError
+from .neighbors import can_compile
 
 BLOCK = 2**22  # entries of the table of ranks held at once
+FEW = 64  # up to this many neighbors a program on a GPU compares all of a token with all
 
 
 def neighborhood_overlap(indices_a, indices_b, k_max=None):
@@ -72,6 +74,10 @@ def common_neighbors(a, b):
         from .shared import count_shared  # compiled code, not needed on a GPU
 
         shared = torch.from_numpy(count_shared(a.int().numpy(), b.int().numpy()))
+    elif can_compile(a) and k <= FEW:
+        from .fused import count_shared  # compiled code, not needed on a CPU
+
+        shared = count_shared(a.int(), b.int())
     else:
         shared = _count_shared(a.long(), b.long())
     return shared.reshape(*batch, k) / (n * torch.arange(1, k + 1, device=a.device, dtype=torch.float64))
