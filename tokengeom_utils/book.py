@@ -6,6 +6,7 @@ stale, and says why. A chapter that fails stops the build before the site is tou
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shlex
@@ -13,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing import get_context
 from pathlib import Path
 
 from . import processor
@@ -27,6 +30,8 @@ from .surveys import check_request, run_profile
 KERNEL_ENVIRONMENT = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
                       "PYTHONWARNINGS": "default", **processor.settings()}
 STATIC = ("_config.yml", "_toc.yml", "book")
+# Chapters that run at once, where there are as many cores: a kernel takes up to 2 GB, and draws with one core.
+AT_ONCE = 2
 
 
 def build_book(profile="quick", project=".", out=None, results=None, **overrides):
@@ -141,11 +146,25 @@ def run_chapters(project, out, parameters, survey):
         say("chapters: nothing has changed")
         return
     with track("chapters", len(stale)) as advance:
-        for number, (source, target, given, key, why) in enumerate(stale):
-            advance(number)
+        advance(0)
+        for source, *_, why in stale:
             say(f"  {source.stem} ({why})")
-            execute_chapter(source, target, given, key, out)
-        advance(len(stale))
+        workers = min(AT_ONCE, os.cpu_count() or 1, len(stale))
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_no_tracebacks) as pool:
+            waiting, running = stale[::-1], set()
+            while waiting or running:
+                while waiting and len(running) < workers:  # not more, so that nothing begins after a failure
+                    *chapter, _ = waiting.pop()
+                    running.add(pool.submit(execute_chapter, *chapter, out))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for chapter in done:
+                    chapter.result()
+                advance(len(stale) - len(waiting) - len(running))
+
+
+def _no_tracebacks():
+    """Stopped by Ctrl-C, a kernel's client leaves tasks behind whose ends say nothing."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def _parameters_of(source, parameters):
@@ -187,7 +206,7 @@ def execute_chapter(source, target, given, key, out):
     try:
         papermill.execute_notebook(
             plain, ran, parameters=given, kernel_name="python3", cwd=str(source.parent), progress_bar=False,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # silent about its transport
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # silent about its transport and its end
         )
     except papermill.PapermillExecutionError as error:
         code = "\n".join(f"    {line}" for line in error.source.strip().splitlines()[:12])

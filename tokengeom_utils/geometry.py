@@ -24,6 +24,8 @@ from .threads import each
 
 # Up to this many tokens a core measures a layer of its own; of more, the cores share one, to bound the memory.
 SMALL = 2048
+# Of several clouds on a GPU, as many are measured at once as have this many entries or pairs: a GiB in float64.
+ENTRIES = 2**27
 
 
 class Observer:
@@ -209,13 +211,12 @@ def intrinsic_dimension(cloud, scale_max=SCALE_MAX):
     cloud = as_clouds(cloud).detach()
     *batch, n, d = cloud.shape
     check_scales(n, scale_max, 1)
-    ranks = _ranks(scale_max)
-    if cloud.device.type == "cpu" and n <= SMALL:
-        radii = torch.stack(each(lambda one: _radii(one, ranks), cloud.reshape(-1, n, d)))
-        radii = radii.reshape(*batch, *radii.shape[1:])
+    ranks, flat = _ranks(scale_max), cloud.reshape(-1, n, d)
+    if cloud.device.type == "cpu":
+        radii = (each if n <= SMALL else map)(lambda one: _radii(one, ranks), flat.split(1))
     else:
-        radii = _radii(cloud, ranks)
-    return gride_from_radii(radii)
+        radii = map(lambda some: _radii(some, ranks), flat.split(max(1, ENTRIES // (n * max(n, d)))))
+    return gride_from_radii(torch.cat(list(radii)).reshape(*batch, n, len(ranks)))
 
 
 def _ranks(scale_max):
