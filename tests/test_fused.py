@@ -103,7 +103,7 @@ def test_common_neighbors(k):
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
-def test_a_stack_on_a_gpu_is_that_on_the_cpu(monkeypatch):
+def test_a_stack_on_a_gpu_is_that_on_the_cpu():
     clouds = gaussian(3, 2, 300, 64)
     found, expected = geometry.observables(clouds, 64, 31), geometry.observables(clouds.cpu(), 64, 31)
     for name in expected:

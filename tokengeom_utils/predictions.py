@@ -34,8 +34,8 @@ class Predictions:
     def see(self, log_p):
         r"""Look at the next positions.
 
-        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)` of the logits z; for the
-        :data:`TOP` likeliest tokens ``top_mass`` is their part of :math:`\sum_\alpha p_\alpha = 1`, ``top_entropy``
+        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)` of the logits;
+        for the :data:`TOP` likeliest tokens ``top_mass`` is their part of :math:`\sum_\alpha p_\alpha = 1`, ``top_entropy``
         their part of :math:`S`, and ``top_width`` the difference of the largest and the smallest of their logits.
 
         Parameters

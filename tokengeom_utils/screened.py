@@ -43,7 +43,10 @@ def screened_layer(cloud, ranks, k):
 def screened_radii(cloud, ranks):
     """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_radii` gives."""
     *batch, n, d = cloud.shape
-    radii = [_distinct_radii(one, ranks.numpy(), *_screen(one, ranks.numpy(), 1)[:3:2]) for one in cloud.reshape(-1, n, d)]
+    ranks, radii = ranks.numpy(), []
+    for one in cloud.reshape(-1, n, d):
+        found, _, is_duplicate, *_ = _screen(one, ranks, 1)
+        radii.append(_distinct_radii(one, ranks, found, is_duplicate))
     return torch.from_numpy(np.stack(radii)).reshape(*batch, n, len(ranks))
 
 

@@ -18,7 +18,10 @@ def count_shared(a, b):
     def count(cloud):
         _count(a[cloud], b[cloud], counts[cloud])
 
-    list(map(count, range(clouds))) if clouds == 1 else each(count, range(clouds))
+    if clouds == 1:
+        count(0)  # sooner done than handed to another thread
+    else:
+        each(count, range(clouds))
     return counts.cumsum(-1)
 
 
