@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import dask
@@ -162,6 +163,21 @@ def test_bad_input_is_found_before_anything_is_measured(cluster, folder, tmp_pat
         with pytest.raises(PartialSurvey, match="a worker could not go on .FileNotFoundError.*no-such-file"):
             list(_Crowd(client).map(os.stat, [("no-such-file",)]))
     assert not out.parent.exists()
+
+
+def test_an_interrupt_that_comes_into_a_call_not_yet_begun(cluster, caplog):
+    """Dask's own answer to it fails then, in a traceback at the terminal."""
+    address, start = cluster
+    start()
+    with open_client(scheduler=address) as client:
+        crowd = _Crowd(client)
+        crowd.wait()
+        client.loop.add_callback(time.sleep, 1.0)  # what is called meanwhile begins later
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            list(crowd.map(abs, [(-1,)] * 3))
+        assert sorted(crowd.map(abs, [(-1,)] * 3)) == [(0, 1), (1, 1), (2, 1)]
+    assert "Exception in callback" not in caplog.text
 
 
 def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):

@@ -13,10 +13,10 @@ import os
 import signal
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 
 from . import processor
 from .errors import InputError, PartialSurvey
@@ -56,19 +56,43 @@ def open_client(workers=None, scheduler=None, jobqueue=None):
         yield None
         return
     distributed = _import("distributed")
-    if scheduler is not None:
-        try:
-            client = distributed.Client(scheduler, timeout=ANSWER)
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"no Dask scheduler answers at {scheduler}: {str(error).splitlines()[0]}") from None
-        with client:
-            yield client
-    elif workers is not None:
-        with local_cluster(workers) as cluster, distributed.Client(cluster) as client:
-            yield client
-    else:
-        with job_cluster(read_jobs(jobqueue)) as cluster, distributed.Client(cluster) as client:
-            yield client
+    with ExitStack() as opened:
+        with interrupt_put_off():
+            if scheduler is not None:
+                try:
+                    client = distributed.Client(scheduler, timeout=ANSWER)
+                except (OSError, ValueError, TypeError) as error:
+                    why = str(error).splitlines()[0]
+                    raise InputError(f"no Dask scheduler answers at {scheduler}: {why}") from None
+            else:
+                cluster = local_cluster(workers) if workers is not None else job_cluster(read_jobs(jobqueue))
+                client = distributed.Client(opened.enter_context(cluster))
+            opened.enter_context(client)
+        yield client
+
+
+@contextmanager
+def interrupt_put_off():
+    """Ctrl-C waits for the end of this block; a second one does not.
+
+    Dask's answer to it cancels the call that it came into, and fails, with a traceback, where that had not yet begun.
+    """
+    if current_thread() is not main_thread():  # only that one hears of it
+        yield
+        return
+    came = []
+
+    def note(number, frame):
+        came.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def local_cluster(n_workers):
@@ -217,6 +241,7 @@ class _Crowd:
         self.is_queue = hasattr(client.cluster, "job_script")
         self._seen = self._said = time.monotonic()
 
+    @interrupt_put_off()
     def slots(self):
         """How many tasks can run at once."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
@@ -255,7 +280,7 @@ class _Crowd:
         following = next(tasks, None)
         try:
             while following or under_way:
-                with _cluster_lost():
+                with _cluster_lost(), interrupt_put_off():
                     slots = self.slots()
                     while following and len(under_way) < 2 * slots:
                         number, arguments = following
@@ -286,6 +311,7 @@ def _cluster_lost():
                             "and the same command goes on from there") from None
 
 
+@interrupt_put_off()
 def _result(future):
     """The result of a task that has ended, or why there is none."""
     from distributed import KilledWorker
