@@ -35,7 +35,7 @@ BLOCK = 2**23
 FEW = 16
 # Up to this many entries (2 GiB, N = 16384) the Gram matrix is held whole and only half of it computed.
 WHOLE = 2**28
-# Rows of it that a core computes at once.
+# Columns of it that a core computes at once.
 STRIP = 128
 # Up to this many tokens a program on a GPU holds a row.
 ROW = 4096
@@ -204,22 +204,25 @@ def _blocks(n, size):
 
 
 def gram(x):
-    """x x^T of clouds (cloud, token, feature): the upper half is computed, strip by strip, and mirrored."""
+    """x x^T of clouds (cloud, token, feature): one half is computed, strip by strip, and mirrored."""
     clouds, n, d = x.shape
     if d < 256:  # mirroring would take longer than multiplying
         return x @ x.mT
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
+    if x.device.type != "cpu":
+        for rows in _blocks(n, max(256, n // 8)):
+            torch.matmul(x[:, rows], x[:, rows.start :].mT, out=products[:, rows, rows.start :])
+            products[:, rows.stop :, rows] = products[:, rows, rows.stop :].mT
+        return products
+    from .screened import mirror  # compiled code, not needed on a GPU
 
     @torch.inference_mode()  # each thread has a mode of its own, and what was made in this one may be written in no other
-    def strip(clouds, rows):
-        torch.matmul(x[clouds, rows], x[clouds, rows.start :].mT, out=products[clouds, rows, rows.start :])
-        products[clouds, rows.stop :, rows] = products[clouds, rows, rows.stop :].mT
+    def strip(cloud, columns):
+        above = products[cloud, : columns.stop]
+        torch.matmul(x[cloud, : columns.stop], x[cloud, columns].mT, out=above[:, columns])
+        mirror(above.numpy(), columns.start, columns.stop)
 
-    if x.device.type == "cpu":
-        each(lambda place: strip(*place), [(i, rows) for i in range(clouds) for rows in _blocks(n, STRIP)])
-    else:
-        for rows in _blocks(n, max(256, n // 8)):
-            strip(slice(None), rows)
+    each(lambda place: strip(*place), [(i, columns) for i in range(clouds) for columns in reversed(_blocks(n, STRIP))])
     return products
 
 

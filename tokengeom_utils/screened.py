@@ -15,6 +15,10 @@ Let :math:`U` be at least the :math:`k`-th smallest :math:`a` of a row, :math:`T
   computed in float64, from differences, and sorted;
 - the distance of rank :math:`r` is among those whose :math:`a` is within :math:`2 E` of the :math:`r`-th.
 
+The smallest :math:`a` of a row are found by sorting integers, which numpy does in vectors: each is the place of a token
+in the row, below :math:`a` in units small beside :math:`E`, rounded down. Two such numbers of units that differ by more
+than :math:`2 E` and one unit belong to :math:`a` that differ by more than :math:`2 E`.
+
 Nothing depends on luck: where the bound says little, as among duplicates, more pairs are computed.
 """
 
@@ -27,8 +31,9 @@ from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
 from .threads import each
 
-ROWS = 128  # rows that a thread takes at once
-SAMPLE, BINS = 32, 1024
+ROWS = 128  # rows that a thread takes at once, at least
+SPARE = 16  # neighbors beyond those wanted that are sorted too, as they may be no further
+TILE = 16
 TIE = 1e-13  # squared distances this close, relatively, are equal
 
 
@@ -95,16 +100,34 @@ def _screen(cloud, ranks, k):
     u = 2.0**-24
     bound = d * u / (2 * (1 - d * u)) + 3 * u
     coincide = neighbors.DUPLICATE**2 * size**2
+    far = max(min(k + 1, n - 1), ranks[-1])
+    length = np.sqrt(y2)
+    farthest = np.partition(length, far)[far]  # of this length and below are at least `far` others, whoever is asked
     gram = neighbors.gram(y[None])[0] if n * n <= 2 * neighbors.WHOLE else None
     radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
     is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
 
-    def measure(start):
-        g = y[start : start + ROWS] @ y.T if gram is None else gram[start : start + ROWS]
-        _rows(g.numpy(), start, x, y2, along, inverse, mean, bound, coincide, ranks,
-              radii, indices, is_duplicate, is_tied, angle, spread)  # fmt: skip
+    # Few parts, since the threads wait for each other in between; small ones where the products are not held.
+    size = max(ROWS, -(-n // torch.get_num_threads())) if gram is not None else ROWS
 
-    each(measure, range(0, n, ROWS))
+    def measure(start):
+        g = (y[start : start + size] @ y.T if gram is None else gram[start : start + size]).numpy()
+        keys, unit = g.view(np.int32), np.empty(len(g))  # each key takes the place of the product it is made of
+        _keys(g, start, y2, along, inverse, mean, bound, farthest, keys, unit, spread)
+
+        def take(rows, m):
+            return _rows(rows, keys, unit, start, m, far, x, length, bound, coincide, ranks,
+                         radii, indices, is_duplicate, is_tied, angle)  # fmt: skip
+
+        m = min(far + SPARE, n - 1)
+        keys.partition(m, axis=1)
+        keys[:, :m].sort(axis=1)
+        left = take(np.arange(len(g)), m)
+        if left.size:
+            keys[left] = np.sort(keys[left], axis=1)
+            take(left, n - 1)
+
+    each(measure, range(0, n, size))
     moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 
@@ -168,95 +191,64 @@ def _distance2(x, i, j):
     return s
 
 
-@njit(**SUMS, forceinline=True)
-def _screened(g, i, y2, along, inverse, mean, a):
-    """Screened squared distances of a row; returns the sum of (cosine - mean)^2."""
-    spread = 0.0
-    for j in range(g.size):
-        a[j] = max(0.0, y2[i] + y2[j] - 2 * np.float64(g[j]))
-        cosine = (np.float64(g[j]) + along[i] + along[j]) * inverse[i] * inverse[j] - mean
-        spread += cosine * cosine
-    return spread
+@njit(**PLAIN)
+def mirror(g, start, stop):
+    """Fills in the rows ``start`` to ``stop`` of a symmetric matrix, up to the diagonal, from its columns."""
+    for first in range(0, start, TILE):  # tile by tile, which stay in the cache
+        for i in range(start, stop):
+            for j in range(first, min(first + TILE, start)):
+                g[i, j] = g[j, i]
 
 
 @njit(**PLAIN)
-def _candidates(a, near, ranks, length, bound, count, found, value, index):
-    """Puts into ``value`` and ``index`` what matters to the k smallest of a row, in bins in ascending order.
+def _limits(u, length, bound):
+    """T and E for an upper bound U of the k-th smallest entry of a row."""
+    t = u + 4 * bound * (2 * length + np.sqrt(u)) ** 2
+    return t, bound * (2 * length + np.sqrt(t)) ** 2
 
-    Sorted are the first, as far as any can be among the ``near`` nearest, and what is within 2 E of each rank.
-    Returns how many there are in all, how many of the first are sorted, and E.
-    """
-    n, k = a.size, max(near, ranks[-1])
-    # The k-th smallest is guessed from a sample, generously, and doubled where that was too low.
-    step = max(1, n // SAMPLE)
-    taken = 0
-    for j in range(0, n, step):
-        value[taken] = a[j]
-        taken += a[j] < np.inf
-    high = 0.0
-    for p in range(taken):
-        less = 0
-        for q in range(taken):
-            less += value[q] < value[p]
-        if less <= taken * k // n + 6:
-            high = max(high, value[p])
-    m = _below(a, high, n, found)
-    while m < k:
-        high = 2 * high if high > 0 else 1e-30
-        m = _below(a, high, n, found)
-    # A bin holds about one entry, so the bins in order are nearly sorted, and one of them ends behind the k-th.
-    scale = BINS / high if high > 0 else 0.0
-    count[:] = 0
-    for p in range(m):
-        count[int(min(a[found[p]] * scale, BINS - 1.0))] += 1
-    before, bins = 0, 0
-    while before < k:
-        here = count[bins]
-        count[bins] = before  # where the entries of this bin begin
-        before += here
-        bins += 1
-    top = bins / scale if 0 < bins < BINS and high > 0 else high
-    limit = top + 4 * bound * (2 * length + np.sqrt(top)) ** 2
-    error = bound * (2 * length + np.sqrt(limit)) ** 2
-    limit = top + 2 * error
-    m = _below(a, limit, n, found) if limit > high else _below(a, limit, -m, found)
-    for p in range(m):
-        j = found[p]
-        place = int(min(a[j] * scale, BINS - 1.0))
-        if place < bins and a[j] <= high:  # what lies above was not counted
-            q = count[place]
-            count[place] += 1
-        else:
-            q = before
-            before += 1
-        value[q], index[q] = a[j], j
-    # By now a bin's count is where it ends. What is within 2 E lies in bins at most this far away.
-    reach = 1 + int(min(2 * error * scale, BINS))
-    bin = int(min(value[near - 1] * scale, BINS - 1.0)) + reach
-    close = count[bin] if bin < bins else m
-    _sort(value, index, 0, close)
-    for rank in ranks:
-        if rank > near:
-            bin = int(min(value[rank - 1] * scale, BINS - 1.0))
-            low, high = min(bin - reach, bins) - 1, bin + reach
-            _sort(value, index, count[low] if low >= 0 else 0, count[high] if high < bins else m)
-    return m, close, error
+
+@njit(**SUMS)
+def _keys(g, start, y2, along, inverse, mean, bound, farthest, keys, unit, spread):
+    """Fills in the keys of the rows ``g``, their units, and the sums of (cosine - mean)^2."""
+    n = y2.size
+    bits = _bits(n)
+    most = 2.0 ** (31 - bits) - 1
+    a = np.empty(n)
+    for row in range(g.shape[0]):
+        i = start + row
+        # The k-th smallest distance is at most |y_i| + farthest, and its square, screened, less than T for that; so
+        # nothing of use lies above what follows for such an entry in turn.
+        length = np.sqrt(y2[i])
+        t, error = _limits((length + farthest) ** 2, length, bound)
+        t, error = _limits(t, length, bound)
+        unit[row] = (t + 2 * error) / (most - 1)
+        scale = 1 / unit[row] if t > 0 else 0.0
+        s = 0.0
+        for j in range(n):
+            a[j] = min(max(0.0, y2[i] + y2[j] - 2 * np.float64(g[row, j])) * scale, most)
+            cosine = (np.float64(g[row, j]) + along[i] + along[j]) * inverse[i] * inverse[j] - mean
+            s += cosine * cosine
+        spread[i] = s
+        for j in range(n):
+            keys[row, j] = (np.int32(a[j]) << bits) | np.int32(j)
+        keys[row, i] = 2**31 - 1  # the token itself comes last
 
 
 @njit(**PLAIN)
-def _below(a, limit, n, found):
-    """Fills ``found`` with the columns, of all n or the -n already there, whose entries are at most ``limit``."""
-    m = 0
-    for p in range(abs(n)):  # without a branch, which would often be mispredicted
-        j = p if n > 0 else found[p]
-        found[m] = j
-        m += a[j] <= limit
-    return m
+def _bits(n):
+    """How many bits hold the place of a token."""
+    bits = 1
+    while n > 1 << bits:
+        bits += 1
+    return bits
 
 
 @njit(**PLAIN)
 def _sort(value, index, start, stop):
-    """Insertion sort by value, then index, for what is nearly sorted or short."""
+    """Sorts by value, then index."""
+    if stop - start > 16:  # insertion is for what is short or nearly sorted
+        order = start + np.argsort(value[start:stop])
+        value[start:stop], index[start:stop] = value[order], index[order]
     for p in range(start + 1, stop):
         v, j = value[p], index[p]
         q = p - 1
@@ -267,26 +259,36 @@ def _sort(value, index, start, stop):
 
 
 @njit(**PLAIN)
-def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
-          radii, indices, is_duplicate, is_tied, angle, spread):  # fmt: skip
-    """Measures the tokens ``start``, ``start + 1``, ... from their rows ``g`` of the Gram matrix."""
-    n = x.shape[0]
-    k = indices.shape[1]
+def _rows(rows, keys, unit, start, m, far, x, length, bound, coincide, ranks,
+          radii, indices, is_duplicate, is_tied, angle):  # fmt: skip
+    """Measures the tokens ``start + row`` from their ``m`` smallest keys, in order; returns the rows that need more."""
+    n, k = x.shape[0], indices.shape[1]
     near = min(k + 1, n - 1)
-    a, value, exact = np.empty(n), np.empty(n), np.empty(n)
-    index, order, found = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    count = np.empty(BINS, np.int32)
-    for row in range(g.shape[0]):
+    bits = _bits(n)
+    value, index, order = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
+    exact = np.empty(m)
+    left = np.empty_like(rows)
+    n_left = 0
+    for row in rows:
         i = start + row
-        spread[i] = _screened(g[row], i, y2, along, inverse, mean, a)
-        a[i] = np.inf
-        m, close, error = _candidates(a, near, ranks, np.sqrt(y2[i]), bound, count, found, value, index)
+        for p in range(m):
+            value[p], index[p] = keys[row, p] >> bits, keys[row, p] & ((1 << bits) - 1)
+        gap = 1.0  # entries further apart than this many units are in their true order
+        if unit[row] > 0:
+            gap += 2 * _limits((value[far - 1] + 1) * unit[row], length[i], bound)[1] / unit[row]
+        if m < n - 1 and value[m - 1] <= value[far - 1] + gap:
+            left[n_left] = row
+            n_left += 1
+            continue
+        close = near
+        while close < m and value[close] <= value[near - 1] + gap:
+            close += 1
 
         # The nearest: runs of neighbors that the screening cannot tell apart are computed and sorted.
         rank, p = 0, 0
         while p < near:
             q = p + 1
-            while q < close and value[q] - value[q - 1] <= 2 * error:
+            while q < close and value[q] - value[q - 1] <= gap:
                 q += 1
             while rank < ranks.size and ranks[rank] <= p:
                 rank += 1
@@ -295,9 +297,6 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
                     exact[t], order[t] = _distance2(x, i, index[t]), index[t]
                     if exact[t] <= coincide and index[t] < i:
                         is_duplicate[i] = True
-                if q - p > 16:
-                    sorted_run = np.argsort(exact[p:q])
-                    exact[p:q], order[p:q] = exact[p:q][sorted_run], order[p:q][sorted_run]
                 _sort(exact, order, p, q)
                 for t in range(p + 1, min(q, near)):
                     if exact[t] - exact[t - 1] <= TIE * exact[t]:
@@ -318,11 +317,12 @@ def _rows(g, start, x, y2, along, inverse, mean, bound, coincide, ranks,
                 radii[i, r] = np.sqrt(exact[place])
                 continue
             first, last = place, place + 1
-            while first > 0 and value[first - 1] >= value[place] - 2 * error:
+            while first > 0 and value[first - 1] >= value[place] - gap:
                 first -= 1
-            while last < m and value[last] <= value[place] + 2 * error:
+            while last < m and value[last] <= value[place] + gap:
                 last += 1
             for t in range(first, last):
-                a[t], found[t] = _distance2(x, i, index[t]), index[t]
-            _sort(a, found, first, last)
-            radii[i, r] = np.sqrt(a[place])
+                exact[t], order[t] = _distance2(x, i, index[t]), index[t]
+            _sort(exact, order, first, last)
+            radii[i, r] = np.sqrt(exact[place])
+    return left[:n_left]
