@@ -9,7 +9,6 @@ Frozen({'layer': 3, 'scale': 4})
 
 import warnings
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -80,13 +79,12 @@ class Observer:
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
             return _layer(cloud, self._ranks, self.k_max)
 
-    def keep(self, *layers):
-        """Take in what :meth:`measure` found in the next layers."""
-        tables = [table for table in (self._last, *(layer.indices for layer in layers)) if table is not None]
-        at_once = each if len(layers) > 1 else map
-        self._overlap += at_once(lambda pair: common_neighbors(*pair), pairwise(tables))
-        self._last = tables[-1]
-        self._layers += [layer._replace(indices=None) for layer in layers]
+    def keep(self, layer):
+        """Take in what :meth:`measure` found in the next layer."""
+        if self._last is not None:
+            self._overlap.append(common_neighbors(self._last, layer.indices))
+        self._last = layer.indices
+        self._layers.append(layer._replace(indices=None))
 
     def values(self):
         """What was seen, as a dict of tensors (layer, ...), or (prompt, layer, ...) for several prompts."""
@@ -254,7 +252,8 @@ def observables(clouds, scale_max=SCALE_MAX, k_max=K_MAX):
     """
     observer = Observer(scale_max, k_max)
     if isinstance(clouds, (torch.Tensor, np.ndarray)) and clouds.ndim > 2 and clouds.shape[-2] <= SMALL:
-        observer.keep(*each(lambda place: observer.measure(clouds[place], place), range(len(clouds))))
+        for layer in each(lambda place: observer.measure(clouds[place], place), range(len(clouds))):
+            observer.keep(layer)
     else:
         for cloud in clouds:
             observer.see(cloud)

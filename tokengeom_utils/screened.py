@@ -50,7 +50,7 @@ def screened_radii(cloud, ranks):
     *batch, n, d = cloud.shape
     ranks, radii = ranks.numpy(), []
     for one in cloud.reshape(-1, n, d):
-        found, _, is_duplicate, *_ = _screen(one, ranks, 1)
+        found, _, is_duplicate, *_ = _screen(one, ranks, 1, leave_out=True)
         radii.append(_distinct_radii(one, ranks, found, is_duplicate))
     return torch.from_numpy(np.stack(radii)).reshape(*batch, n, len(ranks))
 
@@ -63,7 +63,7 @@ def screened_table(cloud, k):
 
 def _layer(cloud, ranks, k):
     """The parts of a Layer for one cloud, as arrays."""
-    radii, indices, is_duplicate, is_tied, angle, norm2, moments = _screen(cloud, ranks, k)
+    radii, indices, is_duplicate, is_tied, angle, norm2, moments = _screen(cloud, ranks, k, leave_out=True)
     refuse_origin(torch.from_numpy(norm2))
     radii = _distinct_radii(cloud, ranks, radii, is_duplicate)
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
@@ -71,8 +71,8 @@ def _layer(cloud, ranks, k):
 
 def _distinct_radii(cloud, ranks, radii, is_duplicate):
     """``radii`` with the duplicates left out."""
-    if is_duplicate.any():
-        radii[:] = np.nan
+    if radii.shape[1] < len(ranks) or is_duplicate.any():
+        radii = np.full((len(radii), len(ranks)), np.nan)
         kept = np.flatnonzero(~is_duplicate)
         left = ranks[ranks < len(kept)]
         if len(left) > 1:
@@ -80,11 +80,14 @@ def _distinct_radii(cloud, ranks, radii, is_duplicate):
     return radii
 
 
-def _screen(cloud, ranks, k):
+def _screen(cloud, ranks, k, leave_out=False):
+    """Everything about one cloud; radii of the first two ranks alone if equal tokens are to be left out of the rest."""
     wide = cloud.dtype in (torch.float32, torch.float64)
     x = np.ascontiguousarray((cloud if wide else cloud.float()).numpy())
     n, d = x.shape
     norm2, size = _shape(x)
+    if leave_out and len(np.unique(norm2)) < n:
+        ranks = ranks[:2]
     inverse = np.divide(1, np.sqrt(norm2), out=np.zeros(n), where=norm2 > 0)  # a token at the origin has no direction
     directions = _weighted_sum(x, inverse)
     total = np.square(directions).sum()

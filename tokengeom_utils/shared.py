@@ -29,12 +29,16 @@ def count_shared(a, b):
 def _count(a, b, counts):
     """Adds up, by the larger of its two ranks, each neighbor that a row of ``a`` shares with that of ``b``."""
     n, k = a.shape
-    place = np.full(n, -1)
+    rank = np.full(n, k)
+    found = np.zeros(k + 1, np.int64)  # the last is of no use
     for i in range(n):
-        before = i * k  # what is below was noted for the tokens before
         for s in range(k):
             if b[i, s] >= 0:
-                place[b[i, s]] = before + s
+                rank[b[i, s]] = s
         for r in range(k):
-            if a[i, r] >= 0 and place[a[i, r]] >= before:
-                counts[max(r, place[a[i, r]] - before)] += 1
+            if a[i, r] >= 0:
+                found[max(r, rank[a[i, r]])] += 1  # without a branch, which would often be mispredicted
+        for s in range(k):
+            if b[i, s] >= 0:
+                rank[b[i, s]] = k
+    counts += found[:k]
