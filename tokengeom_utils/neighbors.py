@@ -203,12 +203,12 @@ def _blocks(n, size):
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def gram(x):
-    """x x^T of clouds (cloud, token, feature): one half is computed, strip by strip, and mirrored."""
+def gram(x, out=None):
+    """x x^T of clouds (cloud, token, feature): one half is computed, strip by strip, and mirrored; on a CPU into ``out``."""
     clouds, n, d = x.shape
     if d < 256:  # mirroring would take longer than multiplying
-        return x @ x.mT
-    products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device)
+        return torch.matmul(x, x.mT, out=out)
+    products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device) if out is None else out
     if x.device.type != "cpu":
         for rows in _blocks(n, max(256, n // 8)):
             torch.matmul(x[:, rows], x[:, rows.start :].mT, out=products[:, rows, rows.start :])
@@ -217,12 +217,15 @@ def gram(x):
     from .screened import mirror  # compiled code, not needed on a GPU
 
     @torch.inference_mode()  # each thread has a mode of its own, and what was made in this one may be written in no other
-    def strip(cloud, columns):
-        above = products[cloud, : columns.stop]
-        torch.matmul(x[cloud, : columns.stop], x[cloud, columns].mT, out=above[:, columns])
-        mirror(above.numpy(), columns.start, columns.stop)
+    def fill(strips):
+        for columns in strips:
+            for tokens, upper in zip(x, products[:, : columns.stop]):
+                torch.matmul(tokens[: columns.stop], tokens[columns].mT, out=upper[:, columns])
+                mirror(upper.numpy(), columns.start, columns.stop)
 
-    each(lambda place: strip(*place), [(i, columns) for i in range(clouds) for columns in reversed(_blocks(n, STRIP))])
+    # The longer a strip, the more work: each thread gets some from both ends.
+    strips, n_threads = _blocks(n, STRIP), torch.get_num_threads()
+    each(fill, [strips[i :: 2 * n_threads] + strips[2 * n_threads - 1 - i :: 2 * n_threads] for i in range(n_threads)])
     return products
 
 

@@ -29,11 +29,11 @@ from numba import njit
 from . import neighbors
 from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
-from .threads import each
+from .threads import each, scratch
 
 ROWS = 128  # rows that a thread takes at once, at least
-SPARE = 16  # neighbors beyond those wanted that are sorted too, as they may be no further
-TILE = 16
+SPARE = 32  # neighbors beyond those wanted that are sorted too, as they may be no further
+TILE = 16  # divides neighbors.STRIP
 TIE = 1e-13  # squared distances this close, relatively, are equal
 
 
@@ -85,11 +85,9 @@ def _screen(cloud, ranks, k, leave_out=False):
     wide = cloud.dtype in (torch.float32, torch.float64)
     x = np.ascontiguousarray((cloud if wide else cloud.float()).numpy())
     n, d = x.shape
-    norm2, size = _shape(x)
+    norm2, inverse, directions, size = _shape(x)
     if leave_out and len(np.unique(norm2)) < n:
         ranks = ranks[:2]
-    inverse = np.divide(1, np.sqrt(norm2), out=np.zeros(n), where=norm2 > 0)  # a token at the origin has no direction
-    directions = _weighted_sum(x, inverse)
     total = np.square(directions).sum()
     mean = total / n**2
 
@@ -97,7 +95,8 @@ def _screen(cloud, ranks, k, leave_out=False):
     # rounding of the cosines is that of |y_i| |y_j| / |x_i| |x_j|, 4 at most on average.
     center = directions / (inverse.sum() or 1)
     unit = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
-    y = torch.empty(n, d, dtype=torch.float32)
+    is_small = n * n <= 2 * neighbors.WHOLE
+    y, products = map(torch.from_numpy, scratch((n, d), (n, n) if is_small else (0,)))
     y2, along = _center(x, center, unit, y.numpy())
     inverse /= unit
     u = 2.0**-24
@@ -106,15 +105,16 @@ def _screen(cloud, ranks, k, leave_out=False):
     far = max(min(k + 1, n - 1), ranks[-1])
     length = np.sqrt(y2)
     farthest = np.partition(length, far)[far]  # of this length and below are at least `far` others, whoever is asked
-    gram = neighbors.gram(y[None])[0] if n * n <= 2 * neighbors.WHOLE else None
+    if is_small:
+        neighbors.gram(y[None], products[None])
     radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
     is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
 
     # Few parts, since the threads wait for each other in between; small ones where the products are not held.
-    size = max(ROWS, -(-n // torch.get_num_threads())) if gram is not None else ROWS
+    size = max(ROWS, -(-n // torch.get_num_threads())) if is_small else ROWS
 
     def measure(start):
-        g = (y[start : start + size] @ y.T if gram is None else gram[start : start + size]).numpy()
+        g = (products[start : start + size] if is_small else y[start : start + size] @ y.T).numpy()
         keys, unit = g.view(np.int32), np.empty(len(g))  # each key takes the place of the product it is made of
         _keys(g, start, y2, along, inverse, mean, bound, farthest, keys, unit, spread)
 
@@ -143,31 +143,25 @@ SUMS = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}
 
 @njit(**SUMS)
 def _shape(x):
-    """Squared lengths of the tokens, and the root-mean-square radius of the cloud about its mean."""
+    """|x|^2 and 1 / |x| of the tokens, the sum of their directions, and the root-mean-square radius about the mean."""
     n, d = x.shape
-    norm2, mean = np.empty(n), np.zeros(d)
+    norm2, inverse, mean, directions = np.empty(n), np.zeros(n), np.zeros(d), np.zeros(d)
     for i in range(n):
         s = 0.0
         for f in range(d):
-            v = np.float64(x[i, f])
-            mean[f] += v
-            s += v * v
+            s += np.float64(x[i, f]) ** 2
         norm2[i] = s
+        if s > 0:  # a token at the origin has no direction
+            inverse[i] = 1 / np.sqrt(s)
+        for f in range(d):
+            mean[f] += np.float64(x[i, f])
+            directions[f] += np.float64(x[i, f]) * inverse[i]
     mean /= n
     s = 0.0
     for i in range(n):
         for f in range(d):
             s += (np.float64(x[i, f]) - mean[f]) ** 2
-    return norm2, np.sqrt(s / n)
-
-
-@njit(**SUMS)
-def _weighted_sum(x, weights):
-    s = np.zeros(x.shape[1])
-    for i in range(x.shape[0]):
-        for f in range(x.shape[1]):
-            s[f] += np.float64(x[i, f]) * weights[i]
-    return s
+    return norm2, inverse, directions, np.sqrt(s / n)
 
 
 @njit(**SUMS)
@@ -196,10 +190,10 @@ def _distance2(x, i, j):
 
 @njit(**PLAIN)
 def mirror(g, start, stop):
-    """Fills in the rows ``start`` to ``stop`` of a symmetric matrix, up to the diagonal, from its columns."""
+    """Fills in the rows ``start`` to ``stop`` of a symmetric matrix, up to column ``start``, from its columns."""
     for first in range(0, start, TILE):  # tile by tile, which stay in the cache
         for i in range(start, stop):
-            for j in range(first, min(first + TILE, start)):
+            for j in range(first, first + TILE):
                 g[i, j] = g[j, i]
 
 
