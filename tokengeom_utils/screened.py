@@ -29,9 +29,9 @@ from numba import njit
 from . import neighbors
 from .cosine import CosineSimilarity, refuse_origin
 from .layer import Layer
-from .threads import each, scratch
+from .threads import KEPT, each, scratch
 
-ROWS = 128  # rows that a thread takes at once, at least
+ROWS = 128  # a thread takes at least so many at once
 SPARE = 32  # neighbors beyond those wanted that are sorted too, as they may be no further
 TILE = 16  # divides neighbors.STRIP
 TIE = 1e-13  # squared distances this close, relatively, are equal
@@ -94,11 +94,11 @@ def _screen(cloud, ranks, k, leave_out=False):
     # Any center will do. With weights 1 / |x| one massive token does not drag it away from all the others, and the
     # rounding of the cosines is that of |y_i| |y_j| / |x_i| |x_j|, 4 at most on average.
     center = directions / (inverse.sum() or 1)
-    unit = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
+    scale = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
     is_small = n * n <= 2 * neighbors.WHOLE
     y, products = map(torch.from_numpy, scratch((n, d), (n, n) if is_small else (0,)))
-    y2, along = _center(x, center, unit, y.numpy())
-    inverse /= unit
+    y2, along = _center(x, center, scale, y.numpy())
+    inverse /= scale
     u = 2.0**-24
     bound = d * u / (2 * (1 - d * u)) + 3 * u
     coincide = neighbors.DUPLICATE**2 * size**2
@@ -110,11 +110,11 @@ def _screen(cloud, ranks, k, leave_out=False):
     radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
     is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
 
-    # Few parts, since the threads wait for each other in between; small ones where the products are not held.
-    size = max(ROWS, -(-n // torch.get_num_threads())) if is_small else ROWS
+    # Few parts, since the threads wait for each other in between, but none so large that it matters.
+    rows = max(ROWS, min(-(-n // torch.get_num_threads()), KEPT // n))
 
     def measure(start):
-        g = (products[start : start + size] if is_small else y[start : start + size] @ y.T).numpy()
+        g = (products[start : start + rows] if is_small else y[start : start + rows] @ y.T).numpy()
         keys, unit = g.view(np.int32), np.empty(len(g))  # each key takes the place of the product it is made of
         _keys(g, start, y2, along, inverse, mean, bound, farthest, keys, unit, spread)
 
@@ -130,7 +130,7 @@ def _screen(cloud, ranks, k, leave_out=False):
             keys[left] = np.sort(keys[left], axis=1)
             take(left, n - 1)
 
-    each(measure, range(0, n, size))
+    each(measure, range(0, n, rows))
     moments = mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1))
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 
@@ -165,16 +165,16 @@ def _shape(x):
 
 
 @njit(**SUMS)
-def _center(x, center, unit, y):
-    """Fills ``y`` with the cloud about its center c, in units of 1 / unit; returns |y|^2 and c.y + |c|^2 / 2."""
+def _center(x, center, scale, y):
+    """Fills ``y`` with the cloud about its center, times ``scale``; returns |y|^2 and c.y + |c|^2 / 2, c the center so scaled."""
     y2, along = np.empty(x.shape[0]), np.empty(x.shape[0])
     for i in range(x.shape[0]):
         s = c = 0.0
         for f in range(x.shape[1]):
-            v = np.float32((np.float64(x[i, f]) - center[f]) * unit)
+            v = np.float32((np.float64(x[i, f]) - center[f]) * scale)
             y[i, f] = v
             s += np.float64(v) * np.float64(v)
-            c += (np.float64(v) + 0.5 * center[f] * unit) * center[f] * unit
+            c += (np.float64(v) + 0.5 * center[f] * scale) * center[f] * scale
         y2[i], along[i] = s, c
     return y2, along
 
