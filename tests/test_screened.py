@@ -117,7 +117,7 @@ def test_ties():
 
 
 def test_without_the_whole_gram_matrix(monkeypatch):
-    cloud = torch.tensor(gaussian(150, 24), dtype=torch.float32)
+    cloud = torch.tensor(gaussian(150, neighbors.WIDE), dtype=torch.float32)
     whole = screened_layer(cloud, ranks_up_to(64), 20)
     monkeypatch.setattr(neighbors, "WHOLE", 0)
     parts = screened_layer(cloud, ranks_up_to(64), 20)

@@ -37,6 +37,8 @@ FEW = 16
 WHOLE = 2**28
 # Columns of it that a core computes at once.
 STRIP = 128
+# With fewer features, mirroring one half of it would take longer than multiplying.
+WIDE = 256
 # Up to this many tokens a program on a GPU holds a row.
 ROW = 4096
 
@@ -204,9 +206,9 @@ def _blocks(n, size):
 
 
 def gram(x, out=None):
-    """x x^T of clouds (cloud, token, feature): one half is computed, strip by strip, and mirrored; on a CPU into ``out``."""
+    """x x^T of clouds (cloud, token, feature), into ``out`` on a CPU: one half is computed, strip by strip, and mirrored."""
     clouds, n, d = x.shape
-    if d < 256:  # mirroring would take longer than multiplying
+    if d < WIDE:
         return torch.matmul(x, x.mT, out=out)
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device) if out is None else out
     if x.device.type != "cpu":

@@ -95,8 +95,9 @@ def _screen(cloud, ranks, k, leave_out=False):
     # rounding of the cosines is that of |y_i| |y_j| / |x_i| |x_j|, 4 at most on average.
     center = directions / (inverse.sum() or 1)
     scale = 2.0 ** -np.round(np.log2(size)) if size > 0 else 1.0  # brings the cloud within float32's range
-    is_small = n * n <= 2 * neighbors.WHOLE
-    y, products = map(torch.from_numpy, scratch((n, d), (n, n) if is_small else (0,)))
+    # Held at once, only half of the products need be computed, which makes up for memory that is not at hand in time.
+    is_held = d >= (neighbors.WIDE if n * n <= KEPT else 4 * neighbors.WIDE) and n * n <= 2 * neighbors.WHOLE
+    y, products = scratch((n, d), (n, n) if is_held else (0,))
     y2, along = _center(x, center, scale, y.numpy())
     inverse /= scale
     u = 2.0**-24
@@ -105,7 +106,7 @@ def _screen(cloud, ranks, k, leave_out=False):
     far = max(min(k + 1, n - 1), ranks[-1])
     length = np.sqrt(y2)
     farthest = np.partition(length, far)[far]  # of this length and below are at least `far` others, whoever is asked
-    if is_small:
+    if is_held:
         neighbors.gram(y[None], products[None])
     radii, indices, angle, spread = np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.empty(n), np.empty(n)
     is_duplicate, is_tied = np.zeros(n, bool), np.zeros(n, bool)
@@ -114,7 +115,8 @@ def _screen(cloud, ranks, k, leave_out=False):
     rows = max(ROWS, min(-(-n // torch.get_num_threads()), KEPT // n))
 
     def measure(start):
-        g = (products[start : start + rows] if is_small else y[start : start + rows] @ y.T).numpy()
+        some = slice(start, start + rows)
+        g = (products[some] if is_held else y[some] @ y.T).numpy()
         keys, unit = g.view(np.int32), np.empty(len(g))  # each key takes the place of the product it is made of
         _keys(g, start, y2, along, inverse, mean, bound, farthest, keys, unit, spread)
 
@@ -166,7 +168,7 @@ def _shape(x):
 
 @njit(**SUMS)
 def _center(x, center, scale, y):
-    """Fills ``y`` with the cloud about its center, times ``scale``; returns |y|^2 and c.y + |c|^2 / 2, c the center so scaled."""
+    """Fills ``y`` with the cloud about its center c, both times ``scale``; returns |y|^2 and c.y + |c|^2 / 2."""
     y2, along = np.empty(x.shape[0]), np.empty(x.shape[0])
     for i in range(x.shape[0]):
         s = c = 0.0
