@@ -14,6 +14,7 @@ tensor([[1., 3.],
 
 from functools import partial
 from importlib.util import find_spec
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def as_clouds(cloud, leading="layer", wait=True):
         raise InputError(f"a token cloud has shape (..., token, feature), got {tuple(cloud.shape)}")
     if not cloud.is_floating_point():
         cloud = cloud.double()
-    if wait and not torch.isfinite(cloud.sum()):  # (a finite cloud whose sum overflows is still a cloud)
+    if wait and not isfinite(cloud.sum().item()):  # (a finite cloud whose sum overflows is still a cloud)
         refuse_infinite(torch.isfinite(cloud).all(-1), leading)
     if cloud.dtype == torch.float64 and (size := cloud.abs().max()) > 0 and not 1 / EXTREME < size < EXTREME:
         raise InputError(f"the largest entry of the cloud is {size:.0e}, whose square is out of range: rescale it")
@@ -218,12 +219,14 @@ def gram(x, out=None):
         return products
     from .screened import mirror  # compiled code, not needed on a GPU
 
+    arrays = products.numpy()
+
     @torch.inference_mode()  # each thread has a mode of its own, and what was made in this one may be written in no other
     def fill(strips):
         for columns in strips:
-            for tokens, upper in zip(x, products[:, : columns.stop]):
-                torch.matmul(tokens[: columns.stop], tokens[columns].mT, out=upper[:, columns])
-                mirror(upper.numpy(), columns.start, columns.stop)
+            for i in range(clouds):
+                torch.mm(x[i, : columns.stop], x[i, columns].T, out=products[i, : columns.stop, columns])
+                mirror(arrays[i], columns.start, columns.stop)
 
     # The longer a strip, the more work: each thread gets some from both ends.
     strips, n_threads = _blocks(n, STRIP), torch.get_num_threads()

@@ -27,7 +27,7 @@ import torch
 from numba import njit
 
 from . import neighbors
-from .cosine import CosineSimilarity, refuse_origin
+from .cosine import CosineSimilarity
 from .layer import Layer
 from .threads import KEPT, each, scratch
 
@@ -38,11 +38,15 @@ TIE = 1e-13  # squared distances this close, relatively, are equal
 
 
 def screened_layer(cloud, ranks, k):
-    """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_layer` gives for the same arguments."""
+    """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_layer` gives for the same arguments.
+
+    A token at the origin raises nothing; its squared length is zero.
+    """
     *batch, n, d = cloud.shape
-    *arrays, moments = zip(*(_layer(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d)))
-    arrays = [torch.from_numpy(np.stack(array)).reshape(*batch, *array[0].shape) for array in arrays]
-    return Layer(*arrays, CosineSimilarity(*torch.tensor(moments, dtype=torch.float64).T.reshape(3, *batch)))
+    parts = list(zip(*(_layer(one, ranks.numpy(), k) for one in cloud.detach().reshape(-1, n, d))))
+    *arrays, moments = map(np.stack, parts) if batch else (part[0] for part in parts)
+    arrays = (torch.from_numpy(array).reshape(*batch, *array.shape[bool(batch) :]) for array in arrays)
+    return Layer(*arrays, CosineSimilarity(*torch.from_numpy(np.transpose(moments)).reshape(3, *batch)))
 
 
 def screened_radii(cloud, ranks):
@@ -64,7 +68,6 @@ def screened_table(cloud, k):
 def _layer(cloud, ranks, k):
     """The parts of a Layer for one cloud, as arrays."""
     radii, indices, is_duplicate, is_tied, angle, norm2, moments = _screen(cloud, ranks, k, leave_out=True)
-    refuse_origin(torch.from_numpy(norm2))
     radii = _distinct_radii(cloud, ranks, radii, is_duplicate)
     return radii, indices, is_duplicate, is_tied, angle, norm2, moments
 

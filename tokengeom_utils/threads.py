@@ -9,8 +9,10 @@ Several products at once, each on a core of its own, take all the cores, and rou
 
 import math
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import accumulate
 from threading import Barrier, local
 
 import numpy as np
@@ -29,7 +31,24 @@ def each(function, items):
     n = torch.get_num_threads()
     if n == 1 or getattr(_this_thread, "has_one_core", False):
         return list(map(function, items))
-    return list(_pool(n, os.getpid()).map(function, items))
+    items = list(items)
+    results, failed, places = [None] * len(items), {}, iter(range(len(items)))
+
+    def work(_):
+        for place in places:  # who is free takes the next: one task for each item would take longer to hand out
+            try:
+                results[place] = function(items[place])
+            except BaseException as error:
+                failed[place] = error
+                deque(places, 0)  # no other is begun
+
+    try:
+        list(_pool(n, os.getpid()).map(work, range(n)))
+    finally:
+        deque(places, 0)
+    if failed:
+        raise failed[min(failed)]
+    return results
 
 
 @lru_cache(8)
@@ -57,5 +76,6 @@ def scratch(*shapes):
         return [torch.empty(shape) for shape in shapes]
     if not hasattr(_this_thread, "kept"):
         _this_thread.kept = np.empty(KEPT, np.float32)  # in huge pages, which torch does not ask for
-    parts = torch.from_numpy(_this_thread.kept)[: sum(sizes)].split(sizes)
-    return [part.view(shape) for part, shape in zip(parts, shapes)]
+    ends = accumulate(sizes)
+    return [torch.from_numpy(_this_thread.kept[end - size : end].reshape(shape))
+            for end, size, shape in zip(ends, sizes, shapes)]
