@@ -17,6 +17,7 @@ import torch
 from common import console, number, say, seconds, spread
 from tokengeom_utils import processor
 from tokengeom_utils.extract import stream_clouds, token_clouds
+from tokengeom_utils.geometry import Observer
 from tokengeom_utils.neighbors import gram
 from tokengeom_utils.surveys import measure_tokens
 
@@ -35,10 +36,16 @@ def steps(model, ids, hidden, scale_max, k_max):
     single = centered.float()
     product = torch.empty(hidden.shape[1], hidden.shape[1], dtype=torch.float64)
 
+    def streamed():
+        observer = Observer(scale_max, k_max)
+        stream_clouds(model, ids, observer.see)
+        return observer.dataset()
+
     return {
         "forward pass": lambda: stream_clouds(model, ids, lambda cloud: None),
         "observables": lambda: tg.observables(hidden, scale_max, k_max),
-        "forward pass with observables": lambda: measure_tokens(model, ids, scale_max, k_max),
+        "forward pass with observables": streamed,
+        "forward pass with all that a survey keeps": lambda: measure_tokens(model, ids, scale_max, k_max),
         "Gram products": lambda: [torch.mm(x, x.T, out=product) for x in centered],
         "Gram products, one half": lambda: [gram(x[None]) for x in centered],
         "Gram products in float32, one half": lambda: [gram(x[None]) for x in single],
@@ -214,10 +221,12 @@ def ratio_rows(record, usual_runs, selection):
     def within(above, below):
         return [above(i) / record[below][i] for i in range(len(record[below]))]
 
-    streamed, alone = record["forward pass with observables"], record["forward pass"]
     yield row("observables / forward pass", within(record["observables"].__getitem__, "forward pass"), 0.2)
-    yield row("what they add to a forward pass / forward pass",
-              within(lambda i: streamed[i] - alone[i], "forward pass"), 0.2)
+    parts = ("what they add", "observables", 0.2), ("what a survey adds", "all that a survey keeps", None)
+    for what, part, target in parts:
+        whole = record[f"forward pass with {part}"]
+        yield row(f"{what} to a forward pass / forward pass",
+                  within(lambda i: whole[i] - record["forward pass"][i], "forward pass"), target)
     yield row("observables / floor (the Gram products)", within(record["observables"].__getitem__, "Gram products"))
     yield row("observables / half the floor (the Gram matrix is symmetric)",
               within(lambda i: 2 * record["observables"][i], "Gram products"))

@@ -93,6 +93,14 @@ def test_massive_activations(factor):
     assert_same_layer(cloud, rtol=1e-9 if factor > 1e4 else 1e-11)
 
 
+@pytest.mark.parametrize("d", [2, 12])
+def test_units_of_the_keys_that_are_coarse_beside_the_distances(d):
+    """Neighbors far away are asked for too, which leaves few bits for the distances of those nearby."""
+    cloud = 1e-3 * gaussian(1500, d)
+    cloud[:600] += 1
+    assert_same_layer(cloud, k=31, scale_max=1024, rtol=1e-9)
+
+
 def test_neighbors_that_differ_less_than_float32_can_tell():
     # All tokens on a sphere about token 0, at distances that differ by parts in 1e9.
     directions = gaussian(120, 10)
