@@ -172,7 +172,7 @@ def test_an_interrupt_that_comes_into_a_call_not_yet_begun(cluster, caplog):
     with open_client(scheduler=address) as client:
         crowd = _Crowd(client)
         crowd.wait()
-        client.loop.add_callback(time.sleep, 1.0)  # what is called meanwhile begins later
+        client.loop.add_callback(time.sleep, 2.0)  # what is called meanwhile begins later
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             list(crowd.map(abs, [(-1,)] * 3))
