@@ -52,10 +52,7 @@ def screened_layer(cloud, ranks, k):
 def screened_radii(cloud, ranks):
     """For clouds on the CPU, what :func:`tokengeom_utils.layer.exact_radii` gives."""
     *batch, n, d = cloud.shape
-    ranks, radii = ranks.numpy(), []
-    for one in cloud.reshape(-1, n, d):
-        found, _, is_duplicate, *_ = _screen(one, ranks, 1, leave_out=True)
-        radii.append(_distinct_radii(one, ranks, found, is_duplicate))
+    radii = [_layer(one, ranks.numpy(), 1)[0] for one in cloud.reshape(-1, n, d)]
     return torch.from_numpy(np.stack(radii)).reshape(*batch, n, len(ranks))
 
 
