@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 
 import jupytext
 import pytest
@@ -84,6 +85,24 @@ def test_numerics_know_nothing_of_models_files_or_plots(name):
         elif isinstance(node, ast.ImportFrom):
             modules = {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
             assert modules <= (allowed if not node.level else {*NUMERICS, "errors"})
+
+
+def test_what_the_chapters_import_comes_with_the_book():
+    """And not only with the tests, which the machine that runs them has installed too."""
+    wanted = [*PYPROJECT["dependencies"], *(r for extra in ("book", "cluster", "data", "pocket") for r in EXTRAS[extra])]
+    installed = set()
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in installed and (not requirement.marker or requirement.marker.evaluate({"extra": ""})):
+            installed.add(name)
+            wanted += metadata.requires(name) or []
+    homes = metadata.packages_distributions()
+    for path in chapters(PROJECT):
+        for cell in jupytext.read(path).cells:
+            for name in re.findall(r"^(?:import|from) (\w+)", cell.source if cell.cell_type == "code" else "", re.M):
+                if name not in sys.stdlib_module_names and name != "tokengeom_utils":
+                    assert installed & {canonicalize_name(home) for home in homes[name]}, (path.name, name)
 
 
 def tracked():
