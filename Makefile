@@ -67,6 +67,6 @@ lock:
 
 # The README's figure: the first one of the first chapter, as the last build of PROFILE drew it.
 figure:
-	@$(BIN)/python -c 'import nbformat, pathlib; n = nbformat.read("_build/$(PROFILE)/chapters/01_the_paper_in_one_page.ipynb", 4); \
+	@$(BIN)/python -c 'import nbformat, pathlib; n = nbformat.read("_build/$(PROFILE)/chapters/the_paper_in_one_page.ipynb", 4); \
 	  svg = next(o.data["image/svg+xml"] for c in n.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})); \
 	  pathlib.Path("book/_static/main-figure.svg").write_text(svg)'

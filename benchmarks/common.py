@@ -18,7 +18,7 @@ processor.apply()
 import torch  # noqa: E402
 from rich.table import Table  # noqa: E402
 from tokengeom_utils.console import console, say  # noqa: E402
-from tokengeom_utils.surveys import versions  # noqa: E402
+from tokengeom_utils.surveys.provenance import versions  # noqa: E402
 
 PROJECT = Path(__file__).parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"

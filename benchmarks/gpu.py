@@ -37,12 +37,15 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-from tokengeom_utils import extract, geometry, neighbors  # noqa: E402
-from tokengeom_utils.models import LanguageModel  # noqa: E402
-from tokengeom_utils.predictions import Predictions  # noqa: E402
+from tokengeom_utils.models import extract  # noqa: E402
+from tokengeom_utils.clouds import observer as geometry  # noqa: E402
+from tokengeom_utils.clouds import kernels  # noqa: E402
+from tokengeom_utils.clouds.kernels.products import gram  # noqa: E402
+from tokengeom_utils.models.load import LanguageModel  # noqa: E402
+from tokengeom_utils.models.predictions import Predictions  # noqa: E402
 
 # What is measured is the path of a GPU, also with --device cpu and where it is checked on the CPU.
-geometry.can_screen = neighbors.can_screen = lambda cloud: False
+kernels.path = lambda tensor: "gpu" if tensor.is_cuda else "reference"
 
 PAPER_PROMPTS = 2244  # of one model
 GOAL_PERCENT, GOAL_SECONDS = 25, 120  # over forward only, on one H200; for the paper's prompts
@@ -182,11 +185,11 @@ def as_in_a_survey(model, ids, options):
     def see(cloud):
         nonlocal last
         last = cloud
-        observer.see(cloud)
+        observer.update(cloud)
 
     loss = extract.stream_clouds(model, ids, see, predictions.see)
     logits = geometry.intrinsic_dimension(extract.logit_cloud(model, last), options.scale_max)
-    found = {**observer.values(), **predictions.means(len(ids)), "logit dimension": logits.dimension, "loss": loss}
+    found = {**observer.values(), **predictions.compute(len(ids)), "logit dimension": logits.dimension, "loss": loss}
     return {name: value.cpu() for name, value in found.items()}
 
 
@@ -268,7 +271,7 @@ def time_floor(size, options, device):
     n, layers = options.tokens, options.layers + 1
     x = torch.randn(size, n, options.features, dtype=torch.float64, device=device)
     result = {}
-    for name, function in {"Gram, full": lambda: x @ x.mT, "Gram, half": lambda: neighbors.gram(x)}.items():
+    for name, function in {"Gram, full": lambda: x @ x.mT, "Gram, half": lambda: gram(x)}.items():
         function()
         times = [timed(device, lambda: [function() for _ in range(layers)]) for _ in range(min(3, options.repeats))]
         result[name] = 1000 * median(times) / size
@@ -331,7 +334,7 @@ def check(model, ids, options):
 def observe(clouds, options):
     observer = geometry.Observer(options.scale_max, options.k_max)
     for cloud in clouds:
-        observer.see(cloud)
+        observer.update(cloud)
     return observer.values()
 
 

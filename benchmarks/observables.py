@@ -16,10 +16,10 @@ import tokengeom_utils as tg
 import torch
 from common import console, number, say, seconds, spread
 from tokengeom_utils import processor
-from tokengeom_utils.extract import stream_clouds, token_clouds
-from tokengeom_utils.geometry import Observer
-from tokengeom_utils.neighbors import gram
-from tokengeom_utils.surveys import measure_tokens
+from tokengeom_utils.models.extract import stream_clouds, token_clouds
+from tokengeom_utils.clouds.observer import Observer
+from tokengeom_utils.clouds.kernels.products import gram
+from tokengeom_utils.surveys.measure import measure_tokens
 
 N_TOKENS, ROUNDS, USUAL = 1024, 7, 4
 USUAL_PYTHON = common.PROJECT / ".venv-dadapy" / "bin" / "python"
@@ -39,7 +39,7 @@ def steps(model, ids, hidden, scale_max, k_max):
     def streamed():
         observer = Observer(scale_max, k_max)
         stream_clouds(model, ids, observer.see)
-        return observer.dataset()
+        return observer.compute()
 
     return {
         "forward pass": lambda: stream_clouds(model, ids, lambda cloud: None),

@@ -68,7 +68,7 @@ def exponents(cells, tool):
 
 def draw(cells, path):
     """Shortest time of both against N^2 D, one panel per estimator: noise only ever adds."""
-    from tokengeom_utils.figures import ACCENT, NEUTRAL, OURS as BLUE, plt, set_theme
+    from tokengeom_utils.site.figures import ACCENT, NEUTRAL, OURS as BLUE, plt, set_theme
 
     set_theme()
     figure, panels = plt.subplots(2, 1, figsize=(6.2, 7.6), sharex=True, sharey=True)

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import tokengeom_utils as tg
 from common import number, say, spread
-from tokengeom_utils import cluster, store
-from tokengeom_utils.doctor import examine
-from tokengeom_utils.surveys import measure_tokens, provenance
+from tokengeom_utils.surveys import cluster
+from tokengeom_utils.surveys import store
+from tokengeom_utils.surveys.doctor import examine
+from tokengeom_utils.surveys.measure import measure_tokens
+from tokengeom_utils.surveys.provenance import provenance
 
 MODEL = "smollm2-135m"
 
@@ -44,7 +46,7 @@ def overhead(folder, model, prompts, request):
     made, writes, copies = provenance(model), [], [
         tg.Prompt(f"{number:04d}", "copy", prompts[0].text) for number in range(100)]
     request = {**request, "n_shuffled": 0, "prompts": [[copy.id, copy.sha256] for copy in copies], "shuffles": [0]}
-    with store.Store(folder / "writes.zarr", {"schema": tg.results.SCHEMA, "model": MODEL, "seed": 42, **request}, copies) as out:
+    with store.Store(folder / "writes.zarr", {"schema": tg.schema.SCHEMA, "model": MODEL, "seed": 42, **request}, copies) as out:
         for i in range(len(copies)):
             start = time.perf_counter()
             out.write(i, row, made)
@@ -54,7 +56,7 @@ def overhead(folder, model, prompts, request):
     assert examine(folder / "writes.zarr")[0].is_sound
     return {"seconds of a measurement": spread(alone), "seconds of a survey beyond its measurements":
             (in_all - sum(alone)) / len(prompts), "seconds of a write": spread(writes[1:]),
-            "bytes of a prompt": size, "files of a prompt": len(tg.results.VARIABLES) + 1,
+            "bytes of a prompt": size, "files of a prompt": len(tg.schema.OBSERVABLES) + 1,
             "seconds of a check": (time.perf_counter() - start) / len(copies)}
 
 

@@ -14,7 +14,7 @@ TINY = PROJECT / "tests" / "tiny.yml"
 
 @pytest.fixture(scope="session")
 def model():
-    from tokengeom_utils.models import fetch_bundled_model, load_model
+    from tokengeom_utils.models.load import fetch_bundled_model, load_model
 
     fetch_bundled_model()
     return load_model()
@@ -23,7 +23,7 @@ def model():
 @pytest.fixture(scope="session")
 def book(tmp_path_factory, model):
     """A copy of the sources, and the book built from it: (project, out)."""
-    from tokengeom_utils.book import build_book
+    from tokengeom_utils.site.build import build_book
 
     project = tmp_path_factory.mktemp("project")
     for name in ("_config.yml", "_toc.yml", "constraints.txt", "README.md", "CONTRIBUTING.md"):

@@ -13,8 +13,9 @@ import tiny_survey
 import tokengeom_utils as tg
 import yaml
 from conftest import PROJECT, TINY
-from tokengeom_utils import cli, store
-from tokengeom_utils.doctor import examine
+from tokengeom_utils import cli
+from tokengeom_utils.surveys import store
+from tokengeom_utils.surveys.doctor import examine
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
 
 
 def test_outside_a_checkout_the_profiles_are_pointed_to(tmp_path):
-    from tokengeom_utils.profiles import load_profile
+    from tokengeom_utils.surveys.profiles import load_profile
 
     with pytest.raises(tg.InputError, match="profiles lie in notebooks/profiles of a checkout.*path of a .yml file"):
         load_profile("quick", tmp_path)

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from tokengeom_utils.book import chapters
+from tokengeom_utils.site.build import chapters
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 EXTRAS = PYPROJECT["optional-dependencies"]
@@ -45,7 +45,7 @@ def test_environment_yml_installs_the_same():
 
 
 def test_the_manifest_and_the_pins_name_the_same_packages():
-    from tokengeom_utils.corpus import read_pocket_manifest
+    from tokengeom_utils.prompts.load import read_pocket_manifest
 
     used = {(canonicalize_name(row["package"]), row["version"]) for row in read_pocket_manifest()}
     declared = {(canonicalize_name(r.name), PINS[canonicalize_name(r.name)]) for r in map(Requirement, EXTRAS["pocket"])}
@@ -63,28 +63,6 @@ def test_every_public_name_exists_and_is_documented():
 
     for name in tg.__all__:
         assert getattr(tg, name).__doc__, name
-
-
-NUMERICS = ("shuffle", "threads", "neighbors", "dimension", "ratios", "overlap", "cosine", "layer", "screened", "shared", "fused",
-            "predictions", "meanfield", "statistics")
-
-
-@pytest.mark.parametrize("name", NUMERICS)
-def test_numerics_know_nothing_of_models_files_or_plots(name):
-    tree = ast.parse((PROJECT / "tokengeom_utils" / f"{name}.py").read_text())
-    allowed = {"torch", "numpy", "scipy", *sys.stdlib_module_names}
-    if name in ("screened", "ratios", "shared"):
-        allowed.add("numba")
-    if name == "fused":
-        allowed.add("triton")
-    if name == "statistics":
-        allowed.add("xarray")  # its results are labelled
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            assert {a.name.split(".")[0] for a in node.names} <= allowed
-        elif isinstance(node, ast.ImportFrom):
-            modules = {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
-            assert modules <= (allowed if not node.level else {*NUMERICS, "errors"})
 
 
 def test_what_the_chapters_import_comes_with_the_book():

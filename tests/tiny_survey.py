@@ -79,13 +79,13 @@ def end(child):
 def main(folder, kills):
     """Kill surveys at random moments, each time letting the next go on; reports what was left each time."""
     import torch
-    import tokengeom_utils.ratios  # noqa: F401
-    import tokengeom_utils.screened  # noqa: F401  (what the children would import one after the other)
+    import tokengeom_utils.clouds.kernels.cpu.gride
+    import tokengeom_utils.clouds.kernels.cpu.pairs  # noqa: F401  (what the children would import one after the other)
     import xarray  # noqa: F401
     import zarr  # noqa: F401
-    from tokengeom_utils.doctor import examine
-    from tokengeom_utils.models import load_model
-    from tokengeom_utils.store import exists
+    from tokengeom_utils.surveys.doctor import examine
+    from tokengeom_utils.models.load import load_model
+    from tokengeom_utils.surveys.store import exists
 
     torch.set_num_threads(1)  # the children are forks: no thread may run before them
     model = load_model(save_model(folder / "model"))

@@ -8,7 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import __version__, processor
+from .version import __version__
+
+from . import processor
 from .errors import BuildError, InputError, PartialSurvey
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -25,7 +27,7 @@ def book(
     results: Annotated[Optional[str], typer.Option(help="Show this survey, a path or standard; measure none.")] = None,
 ):
     """Survey, execute every chapter, build the site; only what has become stale."""
-    from .book import build_book
+    from .site.build import build_book
 
     build_book(profile, out=out, results=results, model=model)
 
@@ -56,10 +58,10 @@ def survey(
 
     Exit code 0: complete. 3: stopped before its end; what is measured is safe. 2: bad input.
     """
-    from .cluster import job_script, open_client, read_jobs
+    from .surveys.cluster import job_script, open_client, read_jobs
     from .console import say
-    from .profiles import load_profile
-    from .surveys import run_profile
+    from .surveys.profiles import load_profile
+    from .surveys.run import run_profile
 
     if show_job:
         if jobqueue is None:
@@ -88,7 +90,7 @@ def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]):
     Exit code 0: sound and complete. 3: sound, but not complete. 1: something is damaged.
     """
     from .console import console, say
-    from .doctor import examine
+    from .surveys.doctor import examine
 
     with console.status(f"checking every chunk of {store} ..."):
         reports = examine(store)
@@ -108,8 +110,8 @@ def export(
 ):
     """Write a survey as a tidy Parquet table, as NetCDF, or as a compact store."""
     from .console import say
-    from .results import export as write
-    from .results import open_results
+    from .surveys.export import export as write
+    from .surveys.results import open_results
 
     results = open_results(store)
     write(results, out)
@@ -130,10 +132,10 @@ def measure(
     from rich.table import Table
 
     from .console import console, say
-    from .corpus import load_prompts
-    from .models import load_model
-    from .surveys import check_request
-    from .surveys import measure as measure_prompt
+    from .prompts.load import load_prompts
+    from .models.load import load_model
+    from .surveys.measure import measure as measure_prompt
+    from .surveys.request import check_request
 
     k_max = min(31, n_tokens - 1)
     check_request(n_tokens, (shuffle,), scale_max, k_max)
@@ -163,7 +165,7 @@ def fetch_model(
 ):
     """Bring a model onto this machine: the bundled one is 93 MB, once; its hash is checked."""
     from .console import say
-    from .models import fetch_model as fetch
+    from .models.load import fetch_model as fetch
 
     say(f"the model is in {fetch(model, say)}")
 

@@ -1,0 +1,225 @@
+"""What makes the chapters a textbook: goals, figures, statements, notation, glossary, bibliography."""
+
+import re
+from operator import attrgetter
+
+import jupytext
+import pytest
+import tokengeom_utils as tg
+from conftest import PROJECT
+from pybtex.database import parse_file
+from tokengeom_utils.site.build import chapters
+
+SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in chapters(PROJECT)}
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (PROJECT / "book").glob("*.md")}
+EVERYTHING = "\n".join([*SOURCES.values(), *PAGES.values()])
+LATIN = re.compile(r"\b(e\.g\.|i\.e\.|etc\.)")
+
+each_chapter = pytest.mark.parametrize("stem", SOURCES)
+
+
+def figures(stem):
+    """(name, caption, alternative text, source) of every figure of a chapter."""
+    for cell in jupytext.reads(SOURCES[stem], fmt="md:myst").cells:
+        about = cell.metadata.get("mystnb", {})
+        if "figure" in about:
+            yield about["figure"]["name"], about["figure"]["caption"], about["image"]["alt"], cell.source
+
+
+def statements(stem):
+    """(kind, title, options and text, what follows) of the definitions, propositions, ... of a chapter."""
+    block = re.compile(r"^(`{3,})\{prf:(\w+)\} *([^\n]*)\n(.*?)^\1$", re.M | re.S)
+    for found in block.finditer(SOURCES[stem]):
+        yield found[2], found[3], found[4], SOURCES[stem][found.end() :].lstrip()
+
+
+# --- chapters ---
+
+
+@each_chapter
+def test_a_chapter_says_what_one_learns_and_how_long_it_takes(stem):
+    text = SOURCES[stem]
+    box = re.search(r"^```\{admonition\} In this chapter\n:class: tip\n(.*?)^```$", text, re.M | re.S)
+    assert box, "no box 'In this chapter'"
+    code = re.search(r"^```\{code-cell\}", text, re.M)
+    assert text.index("\n# ") < box.start() < code.start()
+    goals = re.findall(r"^- (.*)", box[1], re.M)
+    assert 3 <= len(goals) <= 5 and len(set(goals)) == len(goals)
+    assert re.search(r"\b\d+ minutes?\b", box[1])
+
+
+@each_chapter
+def test_a_chapter_ends_with_its_summary_and_the_way_on(stem):
+    headings = re.findall(r"^## (.*)", SOURCES[stem], re.M)
+    assert headings[-1] == "What to take away"
+    if "{exercise}" in SOURCES[stem]:
+        assert headings[-2] == "Exercises"
+    if stem != list(SOURCES)[-1]:
+        assert "{doc}" in SOURCES[stem].split("## What to take away")[1]
+
+
+@each_chapter
+def test_links_lead_to_pages_that_exist(stem):
+    for target in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", SOURCES[stem]):
+        assert target in SOURCES or target.removeprefix("../book/") in PAGES, target
+
+
+@each_chapter
+def test_a_chapter_declares_the_profile_that_its_boxes_name(stem):
+    (cell,) = [c for c in jupytext.reads(SOURCES[stem], fmt="md:myst").cells if "parameters" in c.metadata.get("tags", [])]
+    assert re.search(r'^profile = "quick"$', cell.source, re.M)
+
+
+# --- figures ---
+
+
+@each_chapter
+def test_figures_can_stand_alone(stem):
+    for name, caption, alt, _ in figures(stem):
+        assert re.fullmatch(r"fig-[a-z0-9-]+", name)
+        for text, least in ((caption, 60), (alt, 60)):
+            assert len(text.strip()) >= least and text.strip().endswith("."), f"{name}: {text}"
+        assert caption.strip() != alt.strip() and not re.match(r"(figure|plot|image|picture) of", alt, re.I), name
+        assert "$" not in alt and "{" not in alt, f"{name}: the alternative text is read aloud"
+
+
+def test_figures_are_many_and_their_names_unique():
+    names = [figure[0] for stem in SOURCES for figure in figures(stem)]
+    assert len(set(names)) == len(names) >= 40
+
+
+@each_chapter
+def test_every_figure_is_referred_to(stem):
+    missing = [name for name, *_ in figures(stem) if not re.search(rf"numref}}+`(?:[^`<]*<)?{name}>?`", EVERYTHING)]
+    assert not missing, f"no sentence refers to {missing}"
+
+
+def test_references_to_figures_find_one():
+    names = {figure[0] for stem in SOURCES for figure in figures(stem)}
+    assert set(re.findall(r"numref}+`(?:[^`<]*<)?(fig-[\w-]+)>?`", EVERYTHING)) <= names
+
+
+# --- statements ---
+
+
+@each_chapter
+def test_statements_are_named_and_proved_or_cited(stem):
+    for kind, title, text, after in statements(stem):
+        if kind == "proof":
+            continue
+        assert title, f"a {kind} without a name: {text[:80]}"
+        assert re.search(r"^:label: \w+-[\w-]+$", text, re.M) or kind in ("remark", "example"), f"{title} has no label"
+        if kind in ("theorem", "proposition", "lemma", "corollary"):
+            cited = "{cite" in title + text
+            assert cited or re.match(r"`{3,}\{prf:proof\}", after), f"{title}: neither proof nor source"
+        assert "{code-cell}" not in text
+
+
+def test_references_to_statements_find_one():
+    labels = re.findall(r"^:label: ([\w-]+)$", EVERYTHING, re.M)
+    assert len(set(labels)) == len(labels)
+    assert set(re.findall(r"\{prf:ref\}`(?:[^`<]*<)?([\w-]+)>?`", EVERYTHING)) <= set(labels)
+
+
+# --- notation ---
+
+
+def rows(page):
+    """The rows of all tables of a page, cell by cell, without the heads."""
+    for table in re.findall(r"(?:^\|.*\n)+", PAGES[page], re.M):
+        for line in table.strip().split("\n")[2:]:
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+NOTATION = list(rows("notation"))
+
+
+def test_every_symbol_of_the_notation_has_one_meaning():
+    assert len(NOTATION) >= 30 and all(len(row) == 5 for row in NOTATION)
+    symbols = [symbol for row in NOTATION for symbol in re.findall(r"\$[^$]+\$", row[0])]
+    assert len(set(symbols)) == len(symbols)
+    assert all(len(row[1].split()) >= 3 for row in NOTATION)
+
+
+@pytest.mark.parametrize("row", NOTATION, ids=lambda row: row[0])
+def test_the_notation_names_functions_that_exist(row):
+    names = re.findall(r"`([^`]+)`", row[3])
+    assert names
+    for name in names:
+        value = attrgetter(name)(tg)
+        assert callable(value) and value.__doc__
+
+
+@pytest.mark.parametrize("row", NOTATION, ids=lambda row: row[0])
+def test_the_notation_names_the_chapter_that_uses_the_symbol(row):
+    stem = re.fullmatch(r"\{doc\}`../notebooks/(\w+)`", row[4])[1]
+    assert stem in SOURCES
+    formulas = [re.sub(r"\s|\\,|[{}]", "", formula) for formula in math_of(SOURCES[stem])]
+    for symbol in re.findall(r"\$([^$]+)\$", row[0]):
+        head = re.match(r"[^_(\[]+[_(\[]?", re.sub(r"\s|\\,|[{}]", "", symbol))[0]
+        # a letter by itself: not inside a word or a command
+        pattern = re.compile(r"(?<![A-Za-z\\])" + re.escape(head) + (r"(?![A-Za-z])" if head[-1].isalpha() else ""))
+        assert any(pattern.search(formula) for formula in formulas), f"{symbol} is in no formula of {stem}"
+
+
+def math_of(source):
+    """The formulas of a chapter, without its code."""
+    prose = re.sub(r"^(`{3,}|~{3,})(?:\{code-cell\}|python|bash).*?^\1$", "", source, flags=re.M | re.S)
+    return re.findall(r"\$\$(.+?)\$\$", prose, re.S) + re.findall(r"(?<!\$)\$([^$]+?)\$(?!\$)", prose)
+
+
+# --- glossary ---
+
+TERMS = dict(re.findall(r"^(\S[^\n]*)\n((?:  [^\n]+\n?)+)",
+                        re.search(r"\{glossary\}\n(.*?)^```", PAGES["glossary"], re.M | re.S)[1], re.M))
+
+
+def test_the_glossary_explains_in_sentences_and_links_to_chapters():
+    assert 30 <= len(TERMS) <= 60
+    assert list(TERMS) == sorted(TERMS, key=str.lower)
+    for term, text in TERMS.items():
+        links = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text)
+        assert links and all(link.removeprefix("../notebooks/") in SOURCES or link in PAGES for link in links), term
+        assert 10 <= len(text.split()) <= 70 and text.strip().endswith("."), term
+        assert not LATIN.search(text)
+
+
+def test_terms_that_are_linked_are_in_the_glossary():
+    used = re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", EVERYTHING)
+    assert used and {" ".join(term.split()).lower() for term in used} <= {term.lower() for term in TERMS}
+
+
+# --- bibliography ---
+
+ENTRIES = parse_file(PROJECT / "book" / "references.bib").entries
+CITED = {key.strip() for keys in re.findall(r"\{cite:[pt]s?\}+`([^`]+)`", EVERYTHING) for key in keys.split(",")}
+
+
+@pytest.mark.parametrize("key", ENTRIES)
+def test_an_entry_of_the_bibliography_is_whole(key):
+    entry = ENTRIES[key]
+    fields = {name.lower(): value for name, value in entry.fields.items()}
+    assert entry.persons.get("author") and fields["title"]
+    assert re.fullmatch(r"(19|20)\d\d", fields["year"]) and key.endswith(fields["year"])
+    assert {"doi", "eprint", "url", "pages"} & fields.keys(), f"{key} cannot be found"
+    if "doi" in fields:
+        assert re.fullmatch(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+", fields["doi"])
+    if "eprint" in fields:
+        assert re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", fields["eprint"]) and fields["archiveprefix"] == "arXiv"
+        year, month = 2000 + int(fields["eprint"][:2]), int(fields["eprint"][2:4])
+        assert 1 <= month <= 12 and year <= int(fields["year"]) + 1
+    assert "arXiv" not in fields.get("note", ""), f"{key}: the number belongs into eprint"
+
+
+def test_works_have_a_doi_and_those_of_arxiv_their_own():
+    with_doi = [entry.fields for entry in ENTRIES.values() if "doi" in entry.fields]
+    assert len(with_doi) >= 40
+    for fields in with_doi:
+        if fields["doi"].startswith("10.48550/"):
+            assert fields["doi"] == f"10.48550/arXiv.{fields['eprint']}"
+
+
+def test_the_bibliography_is_what_the_book_cites():
+    assert len(ENTRIES) >= 25 and list(ENTRIES) == sorted(ENTRIES)
+    assert CITED <= set(ENTRIES), CITED - set(ENTRIES)
+    assert set(ENTRIES) <= CITED, f"cited nowhere: {set(ENTRIES) - CITED}"

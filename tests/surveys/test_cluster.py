@@ -1,0 +1,277 @@
+"""Surveys on a real scheduler with real workers, one of them killed; and what a batch system would be given."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import dask
+import pytest
+import tiny_survey
+import tokengeom_utils as tg
+import xarray as xr
+import yaml
+from tokengeom_utils.surveys.cluster import _Crowd, job_script, open_client, read_jobs
+from tokengeom_utils.surveys.doctor import examine
+from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.surveys.measure import GPU_BATCH
+
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_survey.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tg.load_model(folder), out)
+    return out
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """A function that starts programs of Dask, which end with the test."""
+    processes = []
+
+    def start(*words):
+        log = open(tmp_path / f"log-{len(processes)}", "w")
+        command = [sys.executable, "-m", *words, "--scheduler-file", str(tmp_path / "scheduler.json"), "--no-dashboard"]
+        processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ONE_THREAD}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(programs, tmp_path):
+    """A scheduler on this machine: (address, process)."""
+    process = programs("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "scheduler.json").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    return json.loads((tmp_path / "scheduler.json").read_text())["address"], process
+
+
+@pytest.fixture
+def cluster(scheduler, programs):
+    """A scheduler's address and a function that starts workers."""
+    worker = ("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny")
+    return scheduler[0], lambda *options: programs(*worker, *options)
+
+
+def loads(client):
+    """How often each worker has loaded a model, by its name."""
+    counts = client.run(lambda: __import__("tokengeom_utils.surveys.cluster").surveys.cluster._load.cache_info().misses)
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {workers[address]["name"]: count for address, count in counts.items()}
+
+
+def test_a_worker_is_killed_in_the_middle(cluster, folder, whole, tmp_path):
+    address, start = cluster
+    workers = [start(), start()]
+    with open_client(scheduler=address) as client:
+        client.wait_for_workers(2, timeout=60)
+        steps = []
+
+        def kill_one(done, total, seconds):
+            steps.append(done)
+            if len(steps) == 4:
+                workers[0].send_signal(signal.SIGKILL)
+
+        survived = tiny_survey.run(folder, tmp_path / "survived.zarr", client=client, progress=kill_one)
+        assert workers[0].wait(10) == -signal.SIGKILL and workers[1].poll() is None
+        assert steps[-1] == 16 and steps == sorted(steps)
+        undisturbed = tiny_survey.run(folder, tmp_path / "undisturbed.zarr", client=client)
+    numbers = list(tg.schema.OBSERVABLES)
+    xr.testing.assert_identical(survived[numbers].drop_attrs(), undisturbed[numbers].drop_attrs())
+    xr.testing.assert_allclose(survived[numbers].drop_attrs(), tg.open_results(whole)[numbers].drop_attrs(), rtol=1e-4)
+
+
+def test_a_worker_that_comes_late_gets_work(cluster, folder, tmp_path):
+    address, start = cluster
+    start("--name", "first")
+    under_way = {1: set(), 2: set()}
+    with open_client(scheduler=address) as client:
+
+        def watch(done, total, seconds):
+            under_way[len(client.scheduler_info(n_workers=-1)["workers"])].add(len(client.futures))
+            if len(under_way[1]) and not under_way[2]:
+                start("--name", "late")
+                client.wait_for_workers(2, timeout=60)
+
+        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=watch)
+        assert loads(client) == {"first": 1, "late": 1}
+    assert max(under_way[1]) <= 2 < max(under_way[2]) <= 4  # twice as many as threads
+
+
+def test_the_last_worker_is_lost(cluster, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tokengeom_utils.surveys.cluster.PATIENCE", 1.0)
+    address, start = cluster
+    out = tmp_path / "survey.zarr"
+    with open_client(scheduler=address) as client:
+        with pytest.raises(PartialSurvey, match="no worker for 1 s"):
+            tiny_survey.run(folder, out, client=client)
+        worker = start()
+        client.wait_for_workers(1, timeout=60)
+
+        def kill(done, total, seconds):
+            if done > 4:
+                worker.kill()
+
+        with pytest.raises(PartialSurvey, match="no worker for 1 s; what is measured is safe"):
+            tiny_survey.run(folder, out, client=client, progress=kill)
+    report, = examine(out)
+    assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
+
+
+def test_the_scheduler_is_lost(scheduler, cluster, folder, tmp_path):
+    address, start = cluster
+    start()
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), open_client(scheduler=address) as client:
+
+        def kill(done, total, seconds):
+            if done > 4:
+                scheduler[1].kill()
+
+        with pytest.raises(PartialSurvey, match="the cluster was lost"):
+            tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=kill)
+    assert examine(tmp_path / "survey.zarr")[0].is_sound
+
+
+def test_bad_input_is_found_before_anything_is_measured(cluster, folder, tmp_path, monkeypatch):
+    address, start = cluster
+    start()
+    out = tmp_path / "new" / "survey.zarr"
+    monkeypatch.setattr("tokengeom_utils.surveys.cluster.TASK_OF_TEXTS", 3)
+    prompts = tiny_survey.prompts()
+    prompts[7] = tg.Prompt("text-7", "letters", "too short")
+    with open_client(scheduler=address) as client:
+        with pytest.raises(tg.InputError, match="prompt text-7 has 9 tokens"):  # in the third of the tasks
+            tg.survey(folder, prompts, (0,), out, n_tokens=64, scale_max=16, k_max=8, client=client, model_name="tiny")
+        with pytest.raises(tg.InputError, match="unknown model 'nonsense'"):
+            tiny_survey.run("nonsense", out, client=client)
+        with pytest.raises(PartialSurvey, match="a worker could not go on .FileNotFoundError.*no-such-file"):
+            list(_Crowd(client).map(os.stat, [("no-such-file",)]))
+    assert not out.parent.exists()
+
+
+def test_an_interrupt_that_comes_into_a_call_not_yet_begun(cluster, caplog):
+    """Dask's own answer to it fails then, in a traceback at the terminal."""
+    address, start = cluster
+    start()
+    with open_client(scheduler=address) as client:
+        crowd = _Crowd(client)
+        crowd.wait()
+        client.loop.add_callback(time.sleep, 2.0)  # what is called meanwhile begins later
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            list(crowd.map(abs, [(-1,)] * 3))
+        assert sorted(crowd.map(abs, [(-1,)] * 3)) == [(0, 1), (1, 1), (2, 1)]
+    assert "Exception in callback" not in caplog.text
+
+
+def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
+    """A worker that offers GPU=1 gets the work, and the one that offers nothing gets none."""
+    address, start = cluster
+    start("--name", "plain")
+    start("--resources", "GPU=1", "--name", "with-gpu")
+    with open_client(scheduler=address) as client:
+        client.wait_for_workers(2, timeout=60)
+        found = tiny_survey.run(folder, tmp_path / "survey.zarr", client=client)
+        assert loads(client) == {"plain": 0, "with-gpu": 1}
+    assert json.loads(found.attrs["runs"])[0]["batch"] == GPU_BATCH
+    assert examine(tmp_path / "survey.zarr")[0].is_sound
+
+
+def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
+    """SLURM's two commands, played by scripts that run the job here; it ends in the middle, as by its walltime."""
+    sbatch = ('cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 &\n'
+              'echo "Submitted batch job $!" | tee -a "$LOG"')
+    for name, text in {"sbatch": sbatch, "scancel": 'kill -9 -- "-$1"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LOG", str(tmp_path / "jobs"))
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "jobs.yml"
+    path.write_text(yaml.safe_dump({"scheduler": "slurm", "jobs": 1, "options": {"cores": 1, "memory": "2GB"}}))
+
+    def submitted():
+        return [int(line.split()[-1]) for line in (tmp_path / "jobs").read_text().splitlines()]
+
+    def end_the_job(done, total, seconds):
+        if done > 4 and len(submitted()) == 1:
+            os.killpg(submitted()[0], signal.SIGKILL)
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), open_client(jobqueue=path) as client:
+        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=end_the_job)
+    assert len(submitted()) > 1
+    report, = examine(tmp_path / "survey.zarr")
+    assert report.is_sound and not report.missing
+
+
+def test_no_scheduler_and_too_many_clusters(monkeypatch):
+    monkeypatch.setattr("tokengeom_utils.surveys.cluster.ANSWER", 1.0)
+    with pytest.raises(tg.InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+        with open_client(scheduler="tcp://127.0.0.1:9"):
+            pass
+    with pytest.raises(tg.InputError, match="--workers and --jobqueue exclude each other"):
+        with open_client(workers=2, jobqueue="jobs.yml"):
+            pass
+
+
+JOBS = """
+scheduler: {scheduler}
+jobs: 8
+resources: {{GPU: 1}}
+options:
+  queue: gpu
+  cores: 4
+  memory: 64GB
+  walltime: "04:00"
+  job_script_prologue: ["module load cuda"]
+  job_extra_directives: ["{extra}"]
+"""
+
+
+@pytest.mark.parametrize("scheduler, extra, expected", [
+    ("slurm", "--gres=gpu:1", ["#SBATCH -p gpu", "#SBATCH -t 04:00", "#SBATCH --gres=gpu:1", "#SBATCH --cpus-per-task=4",
+                               "#SBATCH --mem=60G"]),
+    ("pbs", "-l ngpus=1", ["#PBS -q gpu", "#PBS -l walltime=04:00", "#PBS -l ngpus=1"]),
+    ("lsf", "-gpu num=1", ["#BSUB -q gpu", "#BSUB -W 04:00", "#BSUB -gpu num=1"]),
+])  # fmt: skip
+def test_the_script_that_would_be_submitted(tmp_path, scheduler, extra, expected):
+    path = tmp_path / "jobs.yml"
+    path.write_text(JOBS.format(scheduler=scheduler, extra=extra))
+    lines = job_script(read_jobs(path)).splitlines()
+    for line in expected:
+        assert line in lines, lines
+    start = next(i for i, line in enumerate(lines) if "dask_worker" in line or "dask worker" in line)
+    assert "export OMP_WAIT_POLICY='PASSIVE'" in lines[:start] and "module load cuda" in lines[:start]
+    assert "--resources 'GPU=1'" in lines[start] and "--nthreads 4" in lines[start]
+
+
+@pytest.mark.parametrize("text, words", [
+    ("scheduler: cron", "must be one of slurm, pbs, lsf"), ("scheduler: slurm\ncolor: blue", "unknown entry color"),
+    ("scheduler: slurm\njobs: many", "jobs must be a int"), ("- 1", "must hold"), (":", "must hold|not valid YAML"),
+    ("scheduler: slurm\noptions: {nonsense: 1, cores: 1, memory: 1GB}", "cannot be described"),
+    ("scheduler: slurm\noptions: {walltime: 4:00:00}", "number 14400: put it in quotes"),
+])  # fmt: skip
+def test_a_description_of_jobs_that_is_no_good(tmp_path, text, words):
+    path = tmp_path / "jobs.yml"
+    path.write_text(text)
+    with pytest.raises(tg.InputError, match=words):
+        job_script(read_jobs(path))
+    with pytest.raises(tg.InputError, match="cannot be read"):
+        read_jobs(tmp_path / "nothing.yml")

@@ -1,0 +1,448 @@
+"""Surveys that are killed, interrupted, cut off from their disk, damaged, or run twice: nothing is lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_survey
+import tokengeom_utils as tg
+import xarray as xr
+import yaml
+import zarr
+from conftest import PROJECT, TINY
+from tokengeom_utils.surveys import store
+from tokengeom_utils.surveys.doctor import examine
+from tokengeom_utils.errors import PartialSurvey
+
+HERE = PROJECT / "tests"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tiny, out)
+    return out
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "survey.zarr")
+
+
+def lines(path):
+    return "\n".join(line for report in examine(path) for line in report.lines())
+
+
+def test_killed_at_twenty_random_moments(tmp_path):
+    done = subprocess.run([sys.executable, HERE / "tiny_survey.py", tmp_path, "20"], capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)})
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    left = report["left"]
+    assert len(left) == 20 and all(entry["is_sound"] for entry in left)
+    for before, after in zip(left, left[1:]):  # what was there stays there
+        assert after["done"] >= before["done"] or after["store"] != before["store"]
+        assert after["killed"] or after["done"] == tiny_survey.PROMPTS
+    assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
+    assert all(entry["is_whole"] for entry in left if entry["done"] == tiny_survey.PROMPTS)
+    assert tiny_survey.files(Path(report["last"])) == tiny_survey.files(Path(report["whole"]))
+
+
+def test_at_most_the_prompt_in_flight_is_measured_again(tiny, whole, tmp_path):
+    out, steps = tmp_path / "survey.zarr", []
+
+    def interrupt(done, total, seconds):
+        if done == 5:  # the first prompt has three degrees, the second two of its three
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, progress=interrupt)
+    tiny_survey.run(tiny, out, progress=lambda *step: steps.append(step[:2]))
+    assert steps[0] == (0, 13) and steps[-1] == (13, 13)  # 16 in all
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+
+
+def test_interrupted_on_the_command_line(tmp_path):
+    profile, out = tmp_path / "small.yml", tmp_path / "survey.zarr"
+    small = {"n_prompts": 100, "n_shuffled": 0, "shuffles": [0], "n_tokens": 64, "scale_max": 16}
+    profile.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | small))
+    command = [sys.executable, "-m", "tokengeom_utils.cli", "survey", "--profile", profile, "--out", out]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while store.count(out) < 4:
+            assert process.poll() is None and time.monotonic() < deadline
+            if store.exists(out):  # a reader beside the writer sees whole prompts
+                assert tg.open_results(out).loss.notnull().all()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "interrupted" in said and "the same command goes on" in said and said.count("\n") == 1
+    assert examine(out)[0].is_sound and examine(out)[0].missing
+
+
+def test_a_full_disk_stops_the_survey_and_it_goes_on_when_there_is_room(tiny, whole, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", *options, "tmpfs", str(disk)], capture_output=True).returncode == 0
+
+    used = sum(-(-len(data) // 4096) * 4096 for data in tiny_survey.files(whole).values())
+    if sys.platform != "linux" or not mount("-t", "tmpfs", "-o", f"size={int(0.7 * used)}"):
+        pytest.skip("only the superuser of a Linux machine can make a small disk")
+    try:
+        out = disk / "survey.zarr"
+        with pytest.raises(OSError, match="No space left"):
+            tiny_survey.run(tiny, out)
+        report = examine(out)[0]
+        assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
+        assert mount("-o", f"remount,size={4 * used}")
+        tiny_survey.run(tiny, out)
+        assert tiny_survey.files(out) == tiny_survey.files(whole)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm, what", [
+    (flip, "damaged"), (Path.unlink, "missing"), (lambda file: file.write_bytes(b""), "damaged"),
+    (lambda file: file.write_bytes(file.read_bytes()[:-7]), "damaged"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["intrinsic_dimension", "loss"])
+def test_a_damaged_chunk_is_found_named_and_measured_again(tiny, whole, copy, name, harm, what):
+    file = next((copy / name).glob("c.3.*"))
+    harm(file)
+    assert f"{what}: {name}/{file.name} of prompt text-3" in lines(copy)
+    steps = []
+    with pytest.warns(UserWarning, match=f"{name}/{file.name} is {what}; prompt text-3 is measured again"):
+        tiny_survey.run(tiny, copy, progress=lambda *step: steps.append(step[:2]))
+    assert steps[-1] == (3, 3)  # one prompt, three degrees
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_a_damaged_mark_costs_its_prompt_alone(tiny, whole, copy):
+    flip(copy / "run" / "c.2")
+    assert "damaged: run/c.2 of prompt text-2" in lines(copy)
+    with pytest.warns(UserWarning, match="run/c.2 is damaged"):
+        tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+@pytest.mark.parametrize("harm, what", [(flip, "damaged"), (Path.unlink, "missing")])
+def test_damaged_coordinates_are_written_again(tiny, whole, copy, harm, what):
+    for name in store.COORDINATES:
+        harm(copy / name / "c" / "0")
+    with pytest.raises(tg.InputError, match="damaged"):  # above all not prompts without names
+        tg.open_results(copy)
+    assert all(f"{what}: {name}/c/0" in lines(copy) for name in store.COORDINATES)
+    with pytest.warns(UserWarning, match="sha256/c/0 is .* written again"):
+        tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+@pytest.mark.parametrize("name", ["", "run", "loss", "prompt"])
+def test_damaged_metadata_are_said(tiny, copy, name):
+    file = copy / name / "zarr.json"
+    for text in (file.read_text()[:-20], None):
+        file.unlink() if text is None else file.write_text(text)
+        if not name and text is None:
+            continue  # then it is no store at all
+        for ask in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
+            with pytest.raises(tg.InputError, match="the metadata of .* are damaged"):
+                ask(copy)
+
+
+def test_a_mark_of_a_run_that_is_not_listed(tiny, whole, copy):
+    """What is left where the list of the runs did not get to the disk, and its first prompt did."""
+    store.open_group(copy, "r+")["run"][2] = 1
+    assert "prompt text-2 was measured by run 1, and there are 1 runs" in lines(copy)
+    assert "text-2" not in tg.open_results(copy).prompt
+    tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
+    """Without a power cut to try it with: what was synced before what, and nothing forgotten."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("only Linux tells which file a descriptor belongs to")
+    out, events, fsync, replace = tmp_path / "new" / "survey.zarr", [], os.fsync, os.replace
+
+    def record_fsync(descriptor):
+        fsync(descriptor)
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+
+    def record_replace(source, target):
+        is_laid_out = ".making-" not in str(target)  # until then it is nobody's store
+        for path in [Path(source), *Path(source).rglob("*")] if is_laid_out else []:  # what gets a name is on the disk
+            assert ("sync", path) in events, path
+        replace(source, target)
+        if is_laid_out:
+            events.append(("replace", Path(target)))
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    tiny_survey.run(tiny, out)
+    assert ("sync", tmp_path) in events  # which holds the name of the new folder
+    for place, (what, path) in enumerate(events):
+        if what == "replace":  # and then the name is brought there as well
+            assert ("sync", path.parent) in events[place:], path
+    names = list(tg.schema.OBSERVABLES)
+    for i in range(tiny_survey.PROMPTS):
+        mark = events.index(("replace", out / "run" / f"c.{i}"))
+        for folder in [out / name for name in names] + [out]:  # out: zarr.json, which lists the run
+            file = out / "zarr.json" if folder == out else next(folder.glob(f"c.{i}.*"))
+            last = max(k for k, event in enumerate(events[:mark]) if event == ("replace", file))
+            assert ("sync", folder) in events[last:mark], file
+
+
+def test_open_results_refuses_damaged_and_missing_values(copy):
+    file = next((copy / "loss").glob("c.1.*"))
+    flip(file)
+    with pytest.raises(tg.InputError, match="damaged.*tokengeom doctor"):
+        tg.open_results(copy)
+    file.unlink()  # zarr would read NaN
+    with pytest.raises(tg.InputError, match=rf"loss/{file.name} is missing.*tokengeom doctor"):
+        tg.open_results(copy)
+
+
+def test_the_doctor_knows_values_that_cannot_be(copy):
+    group = store.open_group(copy, "r+")
+    group["cosine_similarity"][2, 1, 0] = 1.5
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        group["loss"][0] = np.nan
+    text = lines(copy)
+    assert "cosine_similarity of prompt text-2 at degree 1 is outside -1 to 1" in text
+    assert "loss of prompt text-0 at degree 0 is missing" in text and "text-5" not in text
+
+
+def test_two_processes_on_one_store(tiny, whole, copy, tmp_path):
+    (tmp_path / "link.zarr").symlink_to(copy)
+    request = json.loads(store.open_group(copy).attrs["request"])
+    hold = ("import json, sys, tiny_survey; from tokengeom_utils.surveys import store\n"
+            "with store.Store(sys.argv[1], json.loads(sys.argv[2]), tiny_survey.prompts()):\n"
+            "    print('held', flush=True); input()")
+    with subprocess.Popen([sys.executable, "-c", hold, str(copy), json.dumps(request)], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"}) as other:
+        assert other.stdout.readline() == "held\n"
+        for path in (copy, tmp_path / "link.zarr"):
+            with pytest.raises(tg.InputError, match="another run is writing"):
+                tiny_survey.run(tiny, path)
+        other.communicate("\n")
+    assert other.returncode == 0
+    tiny_survey.run(tiny, tmp_path / "link.zarr")
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_a_store_that_cannot_be_opened_is_not_locked(tiny, copy):
+    file = copy / "loss" / "zarr.json"
+    kept = file.read_text()
+    file.unlink()
+    with pytest.raises(tg.InputError, match="loss/zarr.json is missing") as error:
+        tiny_survey.run(tiny, copy)
+    file.write_text(kept)
+    (copy / "prompt" / "c" / "0.partial").touch()  # of a writer that was killed
+    tiny_survey.run(tiny, copy)
+    assert not list(copy.rglob("*.partial")) and error  # whose traceback held on to the lock's frames
+
+
+def test_the_folder_one_is_in_is_no_place_for_a_store(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(tg.InputError, match="is the folder you are in"):
+        tiny_survey.run(tiny, ".")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(tg.InputError, match="file.survey.zarr cannot be written"):
+        tiny_survey.run(tiny, "file/survey.zarr")
+    with pytest.raises(tg.InputError, match="file.survey.nc cannot be written"):
+        tg.export(tg.open_results("untrained"), "file/survey.nc")
+
+
+def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
+    others = tiny_survey.prompts()
+    others[3] = tg.Prompt("text-3", "letters", others[3].text[::-1])
+    with pytest.raises(tg.InputError, match=r"its prompts is another list \(number 3 is text-3"):
+        tg.survey(tiny, others, tiny_survey.DEGREES, copy, model_name="tiny", **tiny_survey.REQUEST)
+    twin = tiny.__class__(tiny.name, tiny.network, tiny.tokenizer, "other weights")
+    with pytest.raises(tg.InputError, match="made with model_fingerprint sha256.*not other weights"):
+        tiny_survey.run(twin, copy)
+
+
+def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, copy, tmp_path):
+    """By name the model is not even loaded."""
+    folder = shutil.copytree(tiny.name, tmp_path / "model")
+    assert tiny_survey.run(folder, copy).sizes["prompt"] == tiny_survey.PROMPTS
+    weights = folder / "model.safetensors"
+    flip(weights)
+    with pytest.raises(tg.InputError, match="made with model_fingerprint sha256"):
+        tiny_survey.run(folder, copy)
+    with pytest.raises(tg.InputError, match="made with dtype torch.float32, not torch.bfloat16"):
+        tiny_survey.run(tiny.name, copy, dtype="bfloat16")
+
+
+def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path, request):
+    """16 measurements by three: every pass has three, whatever is left, and another size is refused."""
+    whole, out, sizes = tmp_path / "whole.zarr", tmp_path / "survey.zarr", set()
+    embeddings = tiny.network.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda module, ids, vectors: sizes.add(len(vectors)))
+    request.addfinalizer(hook.remove)
+    tiny_survey.run(tiny, whole, batch=3)
+
+    def interrupt(done, total, seconds):
+        if done > 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, batch=3, progress=interrupt)
+    assert 0 < store.count(out) < tiny_survey.PROMPTS
+    with pytest.raises(tg.InputError, match="made with batch 3, not 2"):
+        tiny_survey.run(tiny, out, batch=2)
+    tiny_survey.run(tiny, out)  # takes the batch of the store
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+    flip(next((out / "loss").glob("c.1.*")))  # measured in another place of a pass
+    with pytest.warns(UserWarning, match="text-1 is measured again"):
+        tiny_survey.run(tiny, out)
+    assert tiny_survey.files(out) == tiny_survey.files(whole)
+    assert sizes == {3}
+
+
+def test_a_packed_store_is_for_reading(tiny, tmp_path):
+    from tokengeom_utils import export
+
+    part, out = tmp_path / "part.zarr", tmp_path / "packed.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 9:  # three prompts of the four that are shuffled
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, part, progress=interrupt)
+    results = tg.open_results(part)
+    export(results, out)
+    report, = examine(out)
+    assert report.is_sound and not report.missing and report.n_prompts == results.sizes["prompt"] < tiny_survey.PROMPTS
+    xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
+    with pytest.raises(tg.InputError, match="another survey: its prompts is"):
+        tiny_survey.run(tiny, out)
+    held = tiny_survey.prompts()[: report.n_prompts]
+    before = tiny_survey.files(out)
+    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
+        tg.survey(tiny, held, tiny_survey.DEGREES, out, model_name="tiny",
+                  **{**tiny_survey.REQUEST, "n_shuffled": len(held)})
+    assert tiny_survey.files(out) == before
+    flip(out / "loss" / "c.0.0")
+    assert "damaged: loss/c.0.0 of prompt text-0" in lines(out) and "export it again" in lines(out)
+
+
+def test_a_packed_store_of_a_part_that_claims_the_whole(tiny, whole, tmp_path):
+    """As earlier versions made it: the request of all prompts over the arrays of some."""
+    from tokengeom_utils import export
+
+    results = tg.open_results(whole)
+    export(results.isel(prompt=slice(3)), tmp_path / "packed.zarr")
+    store._enter(tmp_path / "packed.zarr", "request", results.attrs["request"])
+    assert "shape (3,), not (8,)" in lines(tmp_path / "packed.zarr")
+    assert not examine(tmp_path / "packed.zarr")[0].is_sound
+    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
+        tiny_survey.run(tiny, tmp_path / "packed.zarr")
+
+
+def test_a_group_of_several_models_knows_which_are_missing(tiny, whole, tmp_path):
+    group = tmp_path / "group.zarr"
+    store.create_group(group, ["lab/one", "lab/two"])
+    shutil.copytree(whole, group / "one")
+    (group / ".two.making-1").mkdir()
+    (group / ".two.making-1" / "zarr.json").write_text("{")
+    one, two = examine(group)
+    assert one.is_sound and not one.missing and two.missing and "lab/two, of which nothing" in "".join(two.lines())
+    with pytest.raises(tg.InputError, match="one of .*group.zarr/one$"):
+        tg.open_results(group)
+    store.create_group(group, ["lab/two", "lab/three"])
+    assert store.open_group(group).attrs["models"] == ["lab/one", "lab/two", "lab/three"]
+    with pytest.raises(tg.InputError, match="the survey of one model, several are asked for"):
+        store.create_group(whole, ["lab/one", "lab/two"])
+
+
+def test_a_prompt_that_cannot_be_measured_does_not_stop_the_others(tiny, tmp_path):
+    import torch
+
+    embeddings = tiny.network.get_input_embeddings().weight
+    letter, kept = tiny.tokenizer.convert_tokens_to_ids(";"), None
+    prompts = tiny_survey.prompts()
+    prompts[2] = tg.Prompt("text-2", "letters", ";" + prompts[2].text)  # the only one with this letter
+    with torch.no_grad():
+        kept = embeddings[letter].clone()
+        embeddings[letter] = torch.nan
+    try:
+        for batch in (1, 3):
+            out = tmp_path / f"{batch}.zarr"
+            with pytest.raises(PartialSurvey, match="1 of 8 prompts could not be measured.*text-2: layer 0"):
+                tg.survey(tiny, prompts, (0,), out, batch=batch, **tiny_survey.REQUEST)
+            assert examine(out)[0].missing == ("text-2",)
+    finally:
+        with torch.no_grad():
+            embeddings[letter] = kept
+
+
+def test_provenance_of_every_run(tiny, tmp_path):
+    out = tmp_path / "survey.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, progress=interrupt)
+    results = tiny_survey.run(tiny, out, profile="another")
+    runs = json.loads(results.attrs["runs"])
+    assert [run["profile"] for run in runs] == ["", "another"] and results.run.values.tolist() == [0] + 7 * [1]
+    assert {"torch", "numpy", "numba", "transformers"} <= set(runs[0]["versions"])
+    assert runs[0]["model_fingerprint"] == tiny.fingerprint and runs[0]["dtype"] == "torch.float32"
+    for name, variable in results.variables.items():
+        assert variable.attrs["long_name"], name
+        assert "units" in variable.attrs or name in ("prompt", "domain", "sha256"), name
+
+
+def test_exports_hold_the_same_numbers(whole, tmp_path):
+    import pandas
+    from tokengeom_utils import export
+    from tokengeom_utils.surveys.results import provenance
+
+    results = tg.open_results(whole)
+    export(results, tmp_path / "survey.zarr")
+    xr.testing.assert_identical(tg.open_results(tmp_path / "survey.zarr"), results)
+    assert len(list((tmp_path / "survey.zarr").rglob("*"))) < 100 and examine(tmp_path / "survey.zarr")[0].is_sound
+    assert provenance(tg.open_results(tmp_path / "survey.zarr"))["model"] == "tiny"
+
+    export(results, tmp_path / "survey.nc")
+    with xr.open_dataset(tmp_path / "survey.nc", engine="h5netcdf") as read:
+        for name in results.data_vars:
+            np.testing.assert_array_equal(read[name], results[name])
+            assert read[name].attrs["units"] == results[name].attrs["units"]
+        assert read.prompt.values.tolist() == results.prompt.values.tolist() and read.attrs["Conventions"] == "CF-1.11"
+
+    export(results, tmp_path / "survey.parquet")
+    table = pandas.read_parquet(tmp_path / "survey.parquet")
+    row = table.query("variable == 'intrinsic_dimension' and prompt == 'text-1' and shuffle == 2 and layer == 1")
+    np.testing.assert_array_equal(row.set_index("scale").value, results.intrinsic_dimension.sel(
+        prompt="text-1", shuffle=2, layer=1))
+    assert len(table.query("variable == 'loss'")) == 16
+    with pytest.raises(tg.InputError, match="must end in"):
+        export(results, tmp_path / "survey.xls")

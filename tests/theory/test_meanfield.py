@@ -1,0 +1,336 @@
+"""The particle picture: what is proven about it, what was published about it, and its symmetries."""
+
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog
+from scipy.special import iv
+
+import tokengeom_utils as tg
+from tokengeom_utils.theory.meanfield import (
+    clustering_time,
+    cosine_ode,
+    cosine_speed,
+    count_clusters,
+    effective_groups,
+    hemisphere_margin,
+    hemisphere_probability,
+    interaction_energy,
+    simulate,
+    to_sphere,
+    uniform_tokens,
+    velocity,
+    wave_rate,
+)
+
+KINDS = ("SA", "USA")
+
+
+def common_cosine(tokens):
+    return tg.mean_cosine_similarity(tokens, include_self=False).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("method", ["rk4", "euler"])
+def test_tokens_stay_on_the_sphere(kind, causal, method):
+    path = simulate(uniform_tokens(10, 4), 2.0, np.linspace(0, 3, 7), kind, causal, 0.1, method)
+    assert path.shape == (7, 10, 4)
+    torch.testing.assert_close(path.norm(dim=-1), torch.ones(7, 10, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_velocity_is_tangent_and_scales_as_defined(kind, causal):
+    x, beta = uniform_tokens(6, 3, seed=3), 1.7
+    speed = velocity(x, beta, kind, causal)
+    torch.testing.assert_close((speed * x).sum(-1), torch.zeros(6, dtype=torch.float64))
+    i = 4
+    seen = x[: i + 1] if causal else x
+    weight = (beta * seen @ x[i]).exp()
+    pull = (weight[:, None] * seen).sum(0) / (weight.sum() if kind == "SA" else len(seen))
+    torch.testing.assert_close(speed[i], pull - (pull @ x[i]) * x[i])
+
+
+@pytest.mark.parametrize("kind, beta, dt", [("SA", 0.5, 0.1), ("SA", 9.0, 0.1), ("USA", 4.0, 0.005)])
+def test_energy_never_decreases(kind, beta, dt):
+    path = simulate(uniform_tokens(24, 3, batch=(4,)), beta, np.linspace(0, 40 * dt, 41), kind, dt=dt)
+    energy = interaction_energy(path, beta)
+    rise = energy.diff(dim=-1) / energy[..., 1:]
+    assert rise.min() > -1e-12 and rise.max() > 1e-6
+
+
+def test_energy_grows_at_the_rate_that_theory_gives():
+    x, beta, h = uniform_tokens(12, 4, seed=1), 3.0, 1e-4
+    ahead = simulate(x, beta, [0, h])
+    rate = interaction_energy(ahead, beta).diff() / h
+    z = (beta * x @ x.T).exp().mean(-1)
+    torch.testing.assert_close(rate[0], (velocity(x, beta).square().sum(-1) * z).mean(), rtol=1e-3, atol=0)
+
+
+def test_energy_of_a_point_is_the_largest_and_bounds_hold():
+    beta = torch.tensor([0.5, 4.0])
+    point = interaction_energy(torch.ones(5, 3), beta)
+    torch.testing.assert_close(point, beta.double().exp() / (2 * beta.double()))
+    assert (interaction_energy(uniform_tokens(5, 3), beta) < point).all()
+
+
+def test_published_clustering_times_and_their_opposite_trends():
+    sa = clustering_time(32, [1, 4, 6, 9, 12], "SA")
+    usa = clustering_time(32, [1, 4, 9], "USA")
+    np.testing.assert_allclose(sa, [5.3, 6.9, 16, 179, 2952], rtol=0.01)
+    np.testing.assert_allclose(usa, [2.9, 1.1, 0.69], rtol=0.03)
+    assert (np.diff(sa) > 0).all() and (np.diff(usa) < 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_time_and_curve_of_the_cosine_agree(kind):
+    beta = np.array([0.5, 3.0])
+    times = clustering_time(20, beta, kind, level=0.9)
+    for b, t in zip(beta, times):
+        assert cosine_ode([0, t], 20, b, kind)[1] == pytest.approx(0.9, abs=1e-7)
+    assert cosine_ode([0.0, 1.0], 20, beta, kind).shape == (2, 2)
+    assert cosine_ode([0.0], 20, 3.0, kind, start=0.4)[0] == pytest.approx(0.4)
+    assert cosine_speed(1.0, 20, beta, kind).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind, beta, dt", [("SA", 1.0, 0.1), ("SA", 6.0, 0.1), ("USA", 4.0, 0.005)])
+def test_orthogonal_start_follows_the_ode_exactly(kind, beta, dt):
+    times = np.linspace(0, clustering_time(16, beta, kind, level=0.99), 9)
+    path = simulate(torch.eye(16), beta, times, kind, dt=dt)
+    np.testing.assert_allclose(common_cosine(path), cosine_ode(times, 16, beta, kind), atol=2e-5)
+    cosines = path @ path.mT  # and all pairs share one cosine
+    assert (cosines[:, 0, 1:] - cosines[:, 0, 1:2]).abs().max() < 1e-10
+
+
+def test_random_start_in_high_dimension_stays_close_to_the_ode():
+    times = [2, 4, 6]
+    path = simulate(uniform_tokens(32, 256), 4.0, times)
+    np.testing.assert_allclose(common_cosine(path), [0.118, 0.739, 0.993], atol=0.04)
+    np.testing.assert_allclose(cosine_ode(times, 32, 4.0), [0.118, 0.739, 0.993], atol=0.001)
+
+
+def test_euler_converges_to_rk4():
+    start, times = uniform_tokens(8, 3), [1.0]
+    exact = simulate(start, 2.0, times, dt=0.01)
+    errors = [(simulate(start, 2.0, times, dt=dt, method="euler") - exact).norm() for dt in (0.1, 0.05)]
+    assert 1.7 < errors[0] / errors[1] < 2.4  # first order
+    coarse = [(simulate(start, 2.0, times, dt=dt) - exact).norm() for dt in (0.2, 0.1)]
+    assert coarse[0] / coarse[1] > 12  # fourth order
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_order_of_tokens_matters_only_with_a_mask(causal):
+    start = uniform_tokens(12, 3, seed=5)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(12))
+    plain = simulate(start, 3.0, [2.0], causal=causal)[:, order]
+    permuted = simulate(start[order], 3.0, [2.0], causal=causal)
+    apart = (plain - permuted).abs().max()
+    assert apart > 0.01 if causal else apart < 1e-12
+
+
+def test_rotating_the_start_rotates_the_path():
+    start = uniform_tokens(9, 4)
+    rotation = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    torch.testing.assert_close(simulate(start @ rotation, 2.0, [3.0]), simulate(start, 2.0, [3.0]) @ rotation)
+
+
+def test_with_a_mask_the_first_token_never_moves_and_the_others_come_to_it():
+    path = simulate(uniform_tokens(6, 3), 1.0, [0, 400], causal=True, dt=0.2)
+    torch.testing.assert_close(path[1, 0], path[0, 0])
+    assert count_clusters(path[1]) == 1
+
+
+def test_batches_equal_single_runs():
+    starts, betas = uniform_tokens(7, 3, batch=(2,)), torch.tensor([1.0, 5.0])
+    together = simulate(starts, betas, [0, 1, 2])
+    apart = torch.stack([simulate(s, float(b), [0, 1, 2]) for s, b in zip(starts, betas)])
+    torch.testing.assert_close(together, apart)
+    assert simulate(starts[0], betas, [1.0]).shape == (2, 1, 7, 3)
+
+
+def test_tokens_of_the_circle_stay_in_more_clusters_the_larger_beta():
+    starts = uniform_tokens(32, 2, batch=(8,))
+    counts = [count_clusters(simulate(starts, beta, [30.0], dt=0.2)).double().mean() for beta in (1.0, 4.0, 9.0)]
+    assert counts[0] == 1 and counts[0] < counts[1] < counts[2]
+
+
+def test_wendel():
+    assert (hemisphere_probability(np.arange(1, 9), 8) == 1).all()  # n <= d
+    np.testing.assert_allclose(hemisphere_probability([3, 4, 5], 2), [3 / 4, 4 / 8, 5 / 16])  # n / 2^(n-1)
+    np.testing.assert_allclose(hemisphere_probability(2 * np.arange(1, 6), np.arange(1, 6)), 0.5)
+    x = uniform_tokens(4, 2, batch=(4000,), seed=7)  # on a circle: one gap of more than half a turn
+    angle = torch.atan2(x[..., 1], x[..., 0]).sort(-1).values
+    gaps = torch.cat([angle.diff(dim=-1), angle[:, :1] + 2 * torch.pi - angle[:, -1:]], -1)
+    assert (gaps > torch.pi).any(-1).double().mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_margin_of_a_hemisphere_is_that_of_a_linear_program_and_wendel_holds():
+    clouds = uniform_tokens(10, 4, batch=(300,), seed=3)
+    margins = np.array([hemisphere_margin(x) for x in clouds])
+    for x, margin in zip(clouds[:40].numpy(), margins):
+        found = linprog([0, 0, 0, 0, -1], np.c_[-x, np.ones(10)], np.zeros(10), bounds=[(-1, 1)] * 4 + [(None, 1)])
+        assert (found.x[-1] > 1e-9) == (margin > 0)
+    probability = hemisphere_probability(10, 4)
+    assert (margins > 0).mean() == pytest.approx(probability, abs=4 * np.sqrt(probability * (1 - probability) / 300))
+
+
+def test_margin_is_the_distance_of_the_convex_hull():
+    cap = to_sphere([[1.0, 1, 0], [1, -1, 0], [1, 0, 1], [1, 0, -1]])
+    assert hemisphere_margin(cap) == pytest.approx(0.5**0.5)
+    assert hemisphere_margin(torch.eye(5)) == pytest.approx(5**-0.5)
+    assert hemisphere_margin(torch.cat([torch.eye(3), -torch.eye(3)])) == 0
+    centered = uniform_tokens(50, 40, seed=1)
+    assert hemisphere_margin(centered - centered.mean(0)) == 0
+    assert hemisphere_margin(centered[:30]) > 0  # fewer tokens than dimensions
+
+
+@pytest.mark.parametrize("kind, span", [("SA", 0.4), ("USA", 0.02)])
+def test_waves_on_a_ring_grow_at_their_rate(kind, span):
+    beta, k, even = 5.0, np.arange(1, 7), 2 * np.pi * np.arange(64) / 64
+    angle = even + 1e-4 * np.sin(k[:, None] * even)
+    path = simulate(np.stack([np.cos(angle), np.sin(angle)], -1), beta, [0, span], kind, dt=span / 20)
+    angle = torch.atan2(path[..., 1], path[..., 0]).numpy()
+    height = abs(np.exp(1j * k[:, None, None] * angle).mean(-1))
+    np.testing.assert_allclose(np.log(height[:, 1] / height[:, 0]) / span, wave_rate(k, beta, kind), rtol=1e-4)
+    assert wave_rate(3, 2.0, kind) == pytest.approx(9 * iv(3, 2.0) / 2 / (iv(0, 2.0) if kind == "SA" else 1))
+    assert np.isfinite(wave_rate(3, 1e4, "SA"))
+
+
+def test_effective_groups_count_groups_and_are_the_energy():
+    places = torch.eye(4)
+    assert effective_groups(places[[0] * 7], 9.0) == pytest.approx(1)
+    assert effective_groups(places[[0, 0, 1, 1, 2, 2]], 60.0) == pytest.approx(3)
+    assert effective_groups(places[[0, 0, 0, 1]], 60.0) == pytest.approx(1 / (9 / 16 + 1 / 16))
+    cloud, beta = uniform_tokens(30, 3, batch=(2,)), torch.tensor([1.0, 8.0])
+    top = beta.double().exp() / (2 * beta.double())
+    torch.testing.assert_close(effective_groups(cloud, beta), top / interaction_energy(cloud, beta))
+    path = simulate(cloud[0], 8.0, np.linspace(0, 10, 21))
+    assert effective_groups(path, 8.0).diff().max() < 1e-9
+
+
+@pytest.mark.parametrize("causal, falls", [(False, False), (True, True)])
+def test_only_a_mask_can_lower_the_energy(causal, falls):
+    path = simulate(uniform_tokens(32, 3, batch=(16,), seed=42), 2.0, np.linspace(0, 40, 81), causal=causal)
+    energy = interaction_energy(path, 2.0)
+    assert ((energy.diff(dim=-1) / energy[..., 1:]).min() < -1e-6) == falls
+
+
+def test_the_second_token_of_a_masked_cloud_follows_its_equation():
+    beta, angle, h = 2.0, 2.0, 1e-4
+    pair = torch.tensor([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    c = (simulate(pair, beta, [0, h], causal=True)[:, 1] @ pair[0].double()).numpy()
+    assert np.diff(c)[0] / h == pytest.approx((1 - c[0] ** 2) / (1 + np.exp(beta * (1 - c[0]))), rel=1e-3)
+
+
+def test_nobody_leaves_a_hemisphere():
+    start = uniform_tokens(20, 3, batch=(6,), seed=8).clone()
+    start[..., 0].abs_()
+    for kind, beta, dt in (("SA", 9.0, 0.1), ("USA", 2.0, 0.02)):
+        lowest = simulate(start, beta, np.linspace(0, 5, 26), kind, dt=dt)[..., 0].amin(-1)
+        assert lowest.diff(dim=-1).min() > -1e-9
+
+
+def test_clusters_are_counted_by_chains_and_for_every_cloud():
+    angle = torch.deg2rad(torch.tensor([[0.0, 2, 4, 6], [0, 90, 180, 270], [10, 11, 90, 91]]))
+    cloud = torch.stack([angle.cos(), angle.sin()], -1)
+    assert count_clusters(cloud).tolist() == [1, 4, 2]
+    assert count_clusters(5 * cloud[0], cosine=0.99999) == 4
+
+
+def test_bad_input_is_refused():
+    start = torch.eye(3)
+    for bad in (
+        lambda: simulate(start, 1.0, [1], kind="softmax"),
+        lambda: simulate(start, 1.0, [1], method="heun"),
+        lambda: simulate(start, 1.0, [2, 1]),
+        lambda: simulate(start, 1.0, [1], dt=0),
+        lambda: interaction_energy(start, 0.0),
+        lambda: to_sphere(torch.zeros(2, 3)),
+        lambda: cosine_speed(0.0, 3, 1.0, "usa"),
+        lambda: wave_rate(1, 1.0, "usa"),
+        lambda: effective_groups(start, 0.0),
+    ):
+        with pytest.raises(tg.InputError):
+            bad()
+
+
+# The checkers of the two chapters on mean-field theory.
+
+
+def field(x, beta, divide=lambda w: w.sum(1, keepdims=True), project=True):
+    weight = np.exp(beta * x @ x.T)
+    pull = weight / divide(weight) @ x
+    return pull - project * (pull * x).sum(1, keepdims=True) * x
+
+
+def speed(g, n, b, z=None, factor=2):
+    return factor * (1 - g) * ((n - 1) * g + 1) / (np.exp(b * (1 - g)) + n - 1 if z is None else z)
+
+
+def wendel(n, d, up_to=0, m=1, power=1):
+    return sum(comb(n - m, k) for k in range(d + up_to)) / 2 ** (n - power)
+
+
+def wave(beta, power=2, first=1):
+    k = np.arange(1, 60)
+    return np.argmax(k**power * iv(k, beta)) + first
+
+
+def groups(x, beta, diagonal=True, shift=1):
+    similar = np.exp(beta * (x @ x.T - shift))
+    return 1 / (similar.mean() if diagonal else (similar.sum() - len(x)) / (len(x) * (len(x) - 1)))
+
+
+def climb(x, move, beta, project=True):
+    tangent = move - project * (move * x).sum(1, keepdims=True) * x
+    return ((np.exp(beta * x @ x.T) @ x) * tangent).sum() / len(x) ** 2
+
+
+RIGHT = {"sa_velocity": field, "cosine_speed": speed, "hemisphere": wendel, "fastest_wave": wave,
+         "effective_groups": groups, "energy_change": climb}
+WRONG = [
+    ("sa_velocity", lambda x, b: field(x, b)[0], "one velocity"),
+    ("sa_velocity", lambda x, b: field(x, b, project=False), "off the sphere"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: len(w)), "USA"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: 1), "divide by Z_i"),
+    ("sa_velocity", lambda x, b: field(x, b, lambda w: w.sum(0)), "wrong index"),
+    ("sa_velocity", lambda x, b: field(x, 0.0), "attention is missing"),
+    ("sa_velocity", lambda x, b: x, "softmax over j"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, factor=1), "twice as fast"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, n / np.exp(b * g)), "USA"),
+    ("cosine_speed", lambda g, n, b: speed(g, n, b, n), "beta = 0"),
+    ("cosine_speed", lambda g, n, b: g, "n - 2"),
+    ("hemisphere", lambda n, d: wendel(n, d, power=n), "at most 1"),
+    ("hemisphere", lambda n, d: wendel(n, d, up_to=1) if d < n else 1.0, "d - 1"),
+    ("hemisphere", lambda n, d: wendel(n, d, m=0, power=0), "n - 1"),
+    ("hemisphere", lambda n, d: 0.5, "three points"),
+    ("hemisphere", lambda n, d: wendel(n, d) if d < n else 0.0, "certain"),
+    ("fastest_wave", lambda b: wave(b, first=0), "counted from"),
+    ("fastest_wave", lambda b: wave(b, 0), "factor k^2"),
+    ("fastest_wave", lambda b: wave(b, 1), "twice"),
+    ("fastest_wave", lambda b: 2, "return the k"),
+    ("effective_groups", lambda x, b: 2.0, "five tokens"),
+    ("effective_groups", lambda x, b: 1 / groups(x, b), "upside down"),
+    ("effective_groups", lambda x, b: groups(x, b, diagonal=False), "belong to the mean"),
+    ("effective_groups", lambda x, b: groups(x, b, shift=0), "the exponent is"),
+    ("effective_groups", lambda x, b: groups(x, b) ** 2, "n^2 pairs"),
+    ("energy_change", lambda x, m, b: climb(x, m, b, project=False), "tangent"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) / 2, "both tokens move"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) * b, "brings down"),
+    ("energy_change", lambda x, m, b: climb(x, m, b) * len(x), "mean over"),
+    ("energy_change", lambda x, m, b: 0.0, "differentiate"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_right_answer_passes(name):
+    assert repr(getattr(tg.check, name)(RIGHT[name])) == "correct"
+
+
+@pytest.mark.parametrize("name, attempt, hint", WRONG)
+def test_a_usual_mistake_is_recognized(name, attempt, hint):
+    answer = getattr(tg.check, name)(attempt)
+    assert not answer.passed and hint in answer.hint, answer.hint

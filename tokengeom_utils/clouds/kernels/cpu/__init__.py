@@ -1,0 +1,1 @@
+"""Compiled loops for a CPU: the same numbers in less time."""

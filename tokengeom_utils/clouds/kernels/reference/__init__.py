@@ -1,0 +1,1 @@
+"""The specification: float64 tensors on any device."""

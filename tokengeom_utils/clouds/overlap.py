@@ -1,0 +1,160 @@
+"""Neighborhood overlap: how many of a token's neighbors stay its neighbors in another layer, and how many
+count it among their own.
+
+>>> import torch, tokengeom_utils as tg
+>>> cloud = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+>>> indices = tg.nearest_neighbors(cloud, 5).indices
+>>> tg.neighborhood_overlap(indices, indices, 5)
+tensor([1., 1., 1., 1., 1.], dtype=torch.float64)
+>>> tg.overlap.reciprocity(torch.tensor([[1], [0], [1]]))  # 0 and 1 choose each other, 2 chooses 1 in vain
+tensor([0.6667], dtype=torch.float64)
+"""
+
+import torch
+
+from ..errors import InputError
+from .kernels import count_shared
+
+
+
+def neighborhood_overlap(indices_a, indices_b, k_max=None):
+    r"""Neighborhood overlap :math:`\chi_1, \dots, \chi_{k_\max}` of two neighbor tables.
+
+    .. math:: \chi_k(l, m) = \frac1N \sum_i \frac{|\mathcal N^l_k(i) \cap \mathcal N^m_k(i)|}{k}
+
+    All ``k`` at once: a neighbor common to both lists at ranks ``a`` and ``b`` counts for every
+    ``k >= max(a, b)``. Two unrelated clouds give ``k / (N - 1)``.
+
+    Parameters
+    ----------
+    indices_a, indices_b : array_like of int, shape (..., token, k)
+        From :func:`nearest_neighbors`; the leading dimensions broadcast.
+    k_max : int, optional
+        Largest ``k``; all the columns unless given.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., k_max), float64, values in [0, 1]
+
+    Raises
+    ------
+    InputError
+        If the tables are of different numbers of tokens, hold fewer than ``k_max`` columns, or name tokens that the
+        clouds do not have.
+
+    References
+    ----------
+    Doimo et al., *Hierarchical nucleation in deep neural networks*, 2020; the paper, Section 3.
+    """
+    a, b = torch.as_tensor(indices_a), torch.as_tensor(indices_b)
+    k_max = min(a.shape[-1], b.shape[-1]) if k_max is None else k_max
+    if not 1 <= k_max <= min(a.shape[-1], b.shape[-1]):
+        raise InputError(
+            f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors"
+        )
+    for table in (a, b):
+        if table.numel() and not -1 <= table.min() <= table.max() < table.shape[-2]:
+            raise InputError(
+                f"the table of {table.shape[-2]} tokens names tokens {int(table.min())} to {int(table.max())}"
+            )
+    return common_neighbors(a[..., :k_max], b[..., :k_max])
+
+
+def common_neighbors(a, b):
+    """:func:`neighborhood_overlap` of whole tables (..., token, k), tensors of int known to name tokens that exist."""
+    if a.shape[-2] != b.shape[-2]:
+        raise InputError(f"overlap of {a.shape[-2]} tokens with {b.shape[-2]}: the clouds must match")
+    n, k = a.shape[-2:]
+    a, b = torch.broadcast_tensors(a, b)
+    batch = a.shape[:-2]
+    a, b = a.reshape(-1, n, k), b.reshape(-1, n, k)
+    shared = count_shared(a, b)
+    return shared.reshape(*batch, k) / (n * torch.arange(1, k + 1, device=a.device, dtype=torch.float64))
+
+
+def reciprocity(indices, k_max=None):
+    r"""Reciprocity :math:`\rho_1, \dots, \rho_{k_\max}` of a neighbor table: how often a neighbor returns the favor.
+
+    .. math:: \rho_k = \frac{\#\{(i, j) : j \in \mathcal N_k(i),\ i \in \mathcal N_k(j)\}}
+                           {\#\{(i, j) : j \in \mathcal N_k(i)\}}
+
+    All ``k`` at once: a pair that finds each other at ranks ``a`` and ``b`` counts for every
+    ``k >= max(a, b)``. Links drawn at random would be returned with probability ``k / (N - 1)``.
+
+    Parameters
+    ----------
+    indices : array_like of int, shape (..., token, k)
+        From :func:`nearest_neighbors`. Empty places (-1) hold no link.
+    k_max : int, optional
+        Largest ``k``; all the columns unless given.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., k_max), float64, values in [0, 1]
+        NaN where there is no link at all.
+
+    Raises
+    ------
+    InputError
+        If the table holds fewer than ``k_max`` columns.
+
+    Examples
+    --------
+    >>> reciprocity([[1, 2], [0, 2], [1, 3], [2, 1]])  # 0-1 and 2-3; 1-2 at k = 2, 0-2 and 1-3 never
+    tensor([0.5000, 0.7500], dtype=torch.float64)
+    """
+    table = torch.as_tensor(indices)
+    k_max = table.shape[-1] if k_max is None else k_max
+    if not 1 <= k_max <= table.shape[-1]:
+        raise InputError(f"k_max = {k_max}, but the table holds {table.shape[-1]} neighbors")
+    *batch, n, _ = table.shape
+    target = table[..., :k_max].long().reshape(-1, n * k_max)
+    place = torch.arange(n * k_max, device=table.device)
+    source, rank = place // k_max, place % k_max
+    linked = target >= 0
+    # Every link is a number, source and target in one. A link is returned if its reverse is among them.
+    links = torch.where(linked, source * n + target, -1)
+    reverse = torch.where(linked, target * n + source, -2)
+    ordered, order = links.sort(-1)
+    found = torch.searchsorted(ordered, reverse).clamp(max=n * k_max - 1)
+    returned = ordered.gather(-1, found) == reverse
+    later = torch.maximum(rank.expand_as(target), rank[order.gather(-1, found)])
+
+    def up_to_k(which, rank):
+        counts = torch.zeros(len(target), k_max, dtype=torch.int64, device=table.device)
+        return counts.scatter_add_(1, rank.expand_as(target), which.long()).cumsum(-1)
+
+    return (up_to_k(returned, later) / up_to_k(linked, rank).double()).reshape(*batch, k_max)
+
+
+def poisson_reciprocity(dimension):
+    r"""Reciprocity of nearest neighbors (:math:`k = 1`) among points spread evenly through :math:`\mathbb R^d`.
+
+    .. math:: \rho_1 = \frac{1}{2 - I_{3/4}\left(\frac{d + 1}{2}, \frac12\right)}
+
+    with the regularized incomplete beta function :math:`I`, which here is the share of a ball that a second one covers
+    whose center lies on the surface of the first. It falls from 2/3 on a line toward 1/2 in many dimensions.
+
+    Parameters
+    ----------
+    dimension : float or array_like
+        Positive; any real number.
+
+    Returns
+    -------
+    float or numpy.ndarray
+
+    Notes
+    -----
+    Let the nearest neighbor of a point be at distance r. The two choose each other if the two balls of radius r about
+    them are empty together. Their joint volume is 2 - I times that of one, so the exponential law of the volume up to
+    the nearest neighbor, integrated over r, gives 1 / (2 - I).
+
+    Examples
+    --------
+    >>> [round(float(poisson_reciprocity(d)), 4) for d in (1, 2, 3)]
+    [0.6667, 0.6215, 0.5926]
+    """
+    from scipy.special import betainc
+
+    return 1 / (2 - betainc((dimension + 1) / 2, 0.5, 0.75))

@@ -1,0 +1,76 @@
+r"""Effective rank of a token cloud: how many directions share its variance.
+
+>>> import torch, tokengeom_utils as tg
+>>> cross = torch.cat([torch.eye(3), -torch.eye(3)])  # the same variance along each of three axes
+>>> round(tg.effective_rank(cross).item(), 6)
+3.0
+"""
+
+import torch
+from numpy.typing import ArrayLike
+
+from .kernels.products import STRIP, blocks
+from .validate import as_clouds
+
+
+def effective_rank(cloud: ArrayLike | torch.Tensor) -> torch.Tensor:
+    r"""Measure the effective rank of a cloud, the participation ratio of its principal components.
+
+    With the eigenvalues :math:`\lambda_a` of the covariance matrix :math:`C` of the tokens,
+
+    .. math:: R = \frac{\left(\sum_a \lambda_a\right)^2}{\sum_a \lambda_a^2}
+              = \frac{(\operatorname{tr} C)^2}{\operatorname{tr} C^2} .
+
+    It is 1 if all tokens lie on a line and :math:`D` if the variance is the same in every direction. Unlike the
+    intrinsic dimension it looks at the whole cloud, so one token far away from all others can bring it close to 1.
+
+    Parameters
+    ----------
+    cloud : array_like, shape (..., token, feature)
+        Any float dtype, any device; leading dimensions are a batch, such as layers.
+
+    Returns
+    -------
+    torch.Tensor, shape (...), float64, in [1, min(N - 1, D)]
+        NaN if all tokens coincide. Products are formed in float32 unless the cloud is float64: the relative error is
+        then below 1e-6 for clouds of 1024 tokens.
+
+    Raises
+    ------
+    InputError
+        If the cloud is not finite.
+
+    See Also
+    --------
+    intrinsic_dimension : the number of directions around each token.
+
+    References
+    ----------
+    The participation ratio as a dimension: Gao et al., *A theory of multineuronal dimensionality, dynamics and
+    measurement*, bioRxiv 214262 (2017).
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> line = torch.arange(10.0)[:, None] * torch.ones(3)
+    >>> round(tg.effective_rank(line).item(), 6)
+    1.0
+    """
+    x = as_clouds(cloud, wait=not (torch.is_tensor(cloud) and cloud.is_cuda)).detach()
+    exact = x.dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest"
+    x = x.double() if exact else x.float()
+    y = x - x.mean(-2, keepdim=True, dtype=torch.float64).to(x.dtype)
+    size = _norm(y, keepdim=True)
+    size = torch.where(size > 4 * torch.finfo(x.dtype).eps * _norm(x, keepdim=True), size, torch.nan)  # else rounding
+    y = y / size.to(x.dtype)  # keeps the squares of products within the range of float32
+    if y.shape[-1] > y.shape[-2]:
+        y = y.mT  # the products of tokens have the same eigenvalues as those of features
+    squares = 0
+    for columns in blocks(y.shape[-1], STRIP):  # the matrix of products is symmetric: half of it suffices
+        part = y[..., columns].mT @ y[..., columns.start :]
+        squares += 2 * _norm(part).square() - _norm(part[..., : columns.stop - columns.start]).square()
+    return (_norm(y).square().square() / squares).clamp(min=1)
+
+
+def _norm(x, keepdim=False):
+    return torch.linalg.vector_norm(x, dim=(-1, -2), keepdim=keepdim, dtype=torch.float64)

@@ -1,0 +1,182 @@
+"""Files from the Hugging Face Hub, by its own client and into its own cache.
+
+What is in the cache is used and nothing is asked of the Hub: a run repeats itself, and compute nodes without a
+network work. A name may carry a revision, ``owner/name@revision``. Only files that hold data are fetched, never
+Python code and never pickles. An error is one line that says what to do.
+"""
+
+import errno
+import logging
+import re
+from pathlib import Path
+
+from ..errors import InputError
+from .safety import find_weights, safetensors_names, without_weights
+
+# Configuration and tokenizer. Weights come in a second step: where they are in the cache, so are these.
+SMALL = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken")
+NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?")
+
+
+def model_files(name, weights=True):
+    """The files of a model on the Hub, from its cache or fetched.
+
+    Parameters
+    ----------
+    name : str
+        ``owner/name``, or ``owner/name/FILE.gguf`` for one GGUF file; either may end in ``@revision``, a branch, a
+        tag or a commit.
+    weights : bool
+        Without them only the configuration and the tokenizer are fetched.
+
+    Returns
+    -------
+    folder : pathlib.Path
+        The snapshot in the cache; its name is the commit.
+    gguf : str or None
+        The GGUF file in it, where it is chosen by ``name``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had, with the remedy; or if it has neither safetensors nor GGUF.
+    """
+    repo, file, revision = (NAME.fullmatch(name)[part] for part in ("repo", "file", "revision"))
+    if file:
+        return fetch(repo, [file], revision), file
+    folder = cached(repo, revision)
+    if folder and _complete(folder, weights):
+        return folder, None
+    folder = fetch(repo, SMALL, revision)
+    if _complete(folder, weights):
+        return folder, None
+    files = _files(repo, folder.name)
+    if weights:
+        wanted = safetensors_names(folder)
+        if not set(wanted) <= set(files):
+            wanted = [file for file in files if file.endswith(".gguf")]
+            if len(wanted) != 1:
+                raise InputError(f"the model {repo} on the Hub {without_weights(files, repo)}")
+        fetch(repo, wanted, folder.name)
+    return folder, None
+
+
+def _complete(folder, weights):
+    found = find_weights(folder)
+    if found and found[1]:
+        return True  # a GGUF file has its configuration and tokenizer inside
+    tokenizer = any(next(folder.glob(pattern), None) for pattern in TOKENIZERS)
+    return tokenizer and (folder / "config.json").is_file() and (found is not None or not weights)
+
+
+def cached(repo, revision=None, kind="model"):
+    """The folder of a repository's snapshot in the Hub's cache, or None; asks nothing of the network."""
+    from huggingface_hub import constants
+
+    base = Path(constants.HF_HUB_CACHE, f"{kind}s--{repo.replace('/', '--')}")
+    ref = base / "refs" / (revision or "main")
+    commit = ref.read_text().strip() if ref.is_file() else revision
+    return base / "snapshots" / commit if commit and (base / "snapshots" / commit).is_dir() else None
+
+
+def fetch(repo, patterns, revision=None, kind="model"):
+    """Files of a repository whose names match ``patterns``, into the Hub's cache unless they are there.
+
+    Parameters
+    ----------
+    repo : str
+        ``owner/name``.
+    patterns : sequence of str
+    revision : str, optional
+        A branch, tag or commit; ``main`` unless given.
+    kind : str
+        ``"model"`` or ``"dataset"``.
+
+    Returns
+    -------
+    pathlib.Path
+        The snapshot's folder, named after its commit.
+
+    Raises
+    ------
+    InputError
+        One line: why there is no access and what to do.
+    """
+    from huggingface_hub import snapshot_download
+
+    names = [name for name in patterns if "*" not in name]
+    folder = cached(repo, revision, kind)
+    if names and folder and all((folder / name).is_file() for name in names):
+        return folder
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that a pattern matches nothing is found, and said, below
+    try:
+        folder = Path(snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:  # the client raises a dozen kinds, over two HTTP libraries
+        raise InputError(_explain(error, repo, kind, revision)) from error
+    finally:
+        logger.setLevel(level)
+    for name in names:  # without a network the client hands out a snapshot as it is
+        if not (folder / name).is_file() and name not in _files(repo, folder.name, kind):
+            raise InputError(f"the {kind} {repo} on the Hub has no file {name}: see {_page(repo, kind)}/tree/main")
+    return folder
+
+
+def _files(repo, revision, kind="model"):
+    """Names of all the files of a repository."""
+    from huggingface_hub import HfApi
+
+    try:
+        about = HfApi().repo_info(repo, revision=revision, repo_type=kind)  # unlike a list of the files, tried once
+        return sorted(file.rfilename for file in about.siblings)
+    except Exception as error:
+        raise InputError(_explain(error, repo, kind, revision)) from error
+
+
+def _page(repo, kind):
+    return f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
+
+
+def _explain(error, repo, kind, revision):
+    """What to do about an exception of the Hub's client, in one line."""
+    from huggingface_hub import constants, errors, get_token
+
+    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__:
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    logged_in, page = get_token() is not None, _page(repo, kind)
+    what = f"the {kind} {repo}"
+    if isinstance(error, errors.GatedRepoError):
+        if logged_in:
+            return f"{what} is gated, and your account has no access yet: ask for it at {page}, then run this again"
+        return f"{what} is gated: accept its license at {page}, then run  hf auth login"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        private = "your token does not open it" if logged_in else "it is private: then run  hf auth login"
+        return f"there is no {kind} at {page}: the name is wrong, or {private}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{what} has no revision {revision!r}: see {page}/commits/main"
+    if isinstance(error, errors.HFValidationError):
+        return f"{repo!r} is not a name on the Hub: it must look like owner/name"
+    if status == 401:
+        return "the Hub does not accept your access token: run  hf auth login  again, or unset HF_TOKEN"
+    if status == 403:
+        return (f"the Hub refuses {what} to your access token: let the token read gated repositories, at "
+                "https://huggingface.co/settings/tokens")
+    if status == 429:
+        return "the Hub asks to slow down: wait some minutes; after  hf auth login  it allows more"
+    if status:
+        return f"the Hub answers {what} with error {status}: try again later, what was fetched is kept"
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return f"no space left for {what} in {constants.HF_HUB_CACHE}: free some, or set HF_HOME to another disk"
+    if isinstance(error, PermissionError):
+        return f"no permission to write {error.filename}: set HF_HOME to a folder of your own"
+    command = f"hf download {'--repo-type dataset ' if kind == 'dataset' else ''}{repo}"
+    elsewhere = f"run  {command}  on a machine with a network and copy its cache to {constants.HF_HUB_CACHE}"
+    if isinstance(error, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
+        return f"{what} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or {elsewhere}"
+    reason = type(error).__name__
+    if not isinstance(error, OSError) and not type(error).__module__.startswith("httpx"):
+        return f"{what} could not be fetched: {reason}: {(str(error).strip() or 'no message').splitlines()[0]}"
+    return f"{what} is not in the cache, and {constants.ENDPOINT} cannot be reached ({reason}): connect, or {elsewhere}"

@@ -1,0 +1,271 @@
+"""What a figure shows, as a table: its lines, points, bars, bands and images, at the precision they were drawn from.
+
+A notebook that has called :func:`tokengeom_utils.site.figures.set_theme` keeps this table beside every picture.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import collections, patches
+from matplotlib.category import StrCategoryFormatter
+from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.quiver import Quiver
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+from matplotlib.transforms import BlendedAffine2D, BlendedGenericTransform
+
+COLUMNS = ("panel", "title", "x_axis", "y_axis", "kind", "series", "part", "label", "color", "x_name", "y_name",
+           "x", "y", "z", "x_low", "x_high", "y_low", "y_high", "u", "v", "value")
+
+
+def figure_table(fig):
+    """Everything that is drawn in a figure, except its text.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+        Drawn or not; it is not changed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each point, bar or pixel. ``panel`` counts the axes from 1, ``series`` the marks of a panel, and
+        ``part`` the pieces of a mark that has several. ``kind`` is line, points, error bars, bars, band, segments,
+        image, arrows, box or outline. Coordinates are in the units of the axes; bars, bands and error bars have
+        ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold what the axis
+        says at the place of a row, if that is not a number. Columns without entries are left out.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> fig, ax = plt.subplots()
+    >>> _ = ax.plot([1, 2], [0.1, 0.3], label="ours")
+    >>> figure_table(fig)[["kind", "label", "x", "y"]].values.tolist()
+    [['line', 'ours', 1.0, 0.1], ['line', 'ours', 2.0, 0.3]]
+    >>> plt.close(fig)
+    """
+    shown = [ax for parent in fig.axes for ax in (parent, *parent.child_axes)]
+    shown = [ax for ax in dict.fromkeys(shown) if ax.get_visible() and ax.get_label() != "<colorbar>"]
+    tables = []
+    for panel, ax in enumerate(shown, 1):
+        about = {"panel": panel, "title": _text(" ".join(ax.get_title(loc) for loc in ("left", "center", "right"))),
+                 "x_axis": _axis_label(ax, "x"), "y_axis": _axis_label(ax, "y")}
+        for series, (kind, artist, label, columns) in enumerate(_marks(ax), 1):
+            color = {} if "color" in columns or "value" in columns else {"color": _color(artist)}
+            row = {**about, "kind": kind, "series": series, "label": _label(label), **color}
+            count = max(np.size(values) for values in columns.values())
+            tables.append(pd.DataFrame({**row, **columns}, index=range(count)))
+            for axis in "xy":
+                names = _tick_names(getattr(ax, f"{axis}axis"))
+                if names and axis in columns:
+                    tables[-1][f"{axis}_name"] = [names.get(place, "") for place in tables[-1][axis]]
+    if not tables:
+        return pd.DataFrame(columns=COLUMNS)
+    table = pd.concat(tables, ignore_index=True)
+    return table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
+
+
+def figure_csv(fig):
+    """:func:`figure_table` as CSV; every number reads back as the one that was drawn."""
+    return figure_table(fig).to_csv(index=False, lineterminator="\n")
+
+
+def _marks(ax):
+    """(kind, artist, label, columns) of everything drawn in a panel."""
+    taken = set()
+    for container in ax.containers:
+        if isinstance(container, ErrorbarContainer):
+            line, caps, bars = container
+            yield "error bars", line or bars[0], container.get_label(), _error_bars(ax, container)
+            taken |= {line, *caps, *bars}
+        elif isinstance(container, BarContainer) and len(container):
+            box = _boxes(ax, container)
+            upright = container.orientation != "horizontal"
+            x, y = (box["x_low"] + box["x_high"]) / 2, (box["y_low"] + box["y_high"]) / 2
+            ends = np.array([[bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height()] for bar in container])
+            yield "bars", container[0], container.get_label(), {
+                "x": x if upright else ends[:, 0], "y": ends[:, 1] if upright else y, **box}
+            taken |= set(container)
+    for artist in (*ax.lines, *ax.collections, *ax.patches, *ax.images):
+        if artist not in taken and artist.get_visible():
+            kind, columns = _mark(ax, artist)
+            if columns and max(np.size(values) for values in columns.values()):
+                yield kind, artist, artist.get_label(), columns
+
+
+def _mark(ax, artist):
+    """(kind, columns) of one artist that belongs to no container."""
+    if artist in ax.lines:
+        if hasattr(artist, "get_data_3d"):
+            columns = dict(zip("xyz", map(np.asarray, artist.get_data_3d())))
+        else:
+            columns = _xy(_in_data(ax, artist.get_transform(), artist.get_xydata()))
+        return ("points" if artist.get_linestyle() in ("None", "none", " ", "") else "line"), columns
+    if artist in ax.images:
+        return "image", _image(artist)
+    if artist in ax.patches:
+        return _patch(ax, artist)
+    values = artist.get_array()
+    if isinstance(artist, collections.QuadMesh):
+        corners = artist.get_coordinates()
+        if np.shape(values)[:2] != corners.shape[:2]:
+            corners = (corners[1:, 1:] + corners[1:, :-1] + corners[:-1, 1:] + corners[:-1, :-1]) / 4
+        return "image", {**_xy(corners.reshape(-1, 2)), "value": _plain(values).ravel()}
+    colored = {} if values is None else {"value": _plain(values).ravel()}
+    if hasattr(artist, "_offsets3d"):
+        return "points", {**dict(zip("xyz", map(_plain, artist._offsets3d))), **colored}
+    if ax.name == "3d":  # a surface or a grid, there to guide the eye
+        return "surface", {}
+    offsets = artist.get_offsets()
+    if isinstance(artist, Quiver):
+        return "arrows", {**_xy(_plain(offsets)), "u": _plain(artist.U), "v": _plain(artist.V)}
+    if isinstance(artist, collections.PathCollection) or len(offsets) > 1:
+        points = _in_data(ax, artist.get_offset_transform(), offsets)
+        return "points", {**_xy(points), **(colored if len(points) == np.size(values) else {})}
+    pieces = [_in_data(ax, artist.get_transform(), path.vertices) for path in artist.get_paths()]
+    if isinstance(artist, collections.LineCollection):
+        return "segments", _pieces(pieces, colored.get("value"))
+    bands = [_band(piece) for piece in pieces]
+    if pieces and all(bands):
+        return "band", {name: np.concatenate([band[name] for band in bands]) for name in bands[0]}
+    return "outline", _pieces(pieces, colored.get("value"))
+
+
+def _error_bars(ax, container):
+    """Points with the ends of their bars; a point that is not drawn is not known."""
+    line, _, bars = container
+    columns = _xy(_in_data(ax, line.get_transform(), line.get_xydata())) if line else {}
+    for axis, bar in zip([*("x" * container.has_xerr), *("y" * container.has_yerr)], bars):
+        ends = np.array([_in_data(ax, bar.get_transform(), path.vertices) for path in bar.get_paths()])
+        along = "xy".index(axis)
+        columns.setdefault("yx"[along], ends[:, 0, 1 - along])
+        columns |= {f"{axis}_low": ends[:, 0, along], f"{axis}_high": ends[:, 1, along]}
+    return columns
+
+
+def _patch(ax, patch):
+    if isinstance(patch, patches.StepPatch):
+        values, edges, baseline = patch.get_data()
+        names = ("x", "y") if patch.orientation == "vertical" else ("y", "x")
+        return "bars", {names[0]: (edges[1:] + edges[:-1]) / 2, names[1]: values, f"{names[0]}_low": edges[:-1],
+                        f"{names[0]}_high": edges[1:], f"{names[1]}_low": np.broadcast_to(baseline or 0, values.shape)}
+    if isinstance(patch, patches.Rectangle) and not patch.get_angle():
+        return "box", _boxes(ax, [patch])
+    if isinstance(patch, patches.Ellipse):
+        (x, y), half = patch.get_center(), np.array([-0.5, 0.5])
+        points = _in_data(ax, patch.get_data_transform(),
+                          np.stack([x + half * patch.get_width(), y + half * patch.get_height()], 1))
+        return "ellipse", {"x_low": points[0, 0], "x_high": points[1, 0], "y_low": points[0, 1], "y_high": points[1, 1]}
+    if isinstance(patch, patches.Polygon):
+        return "outline", _xy(_in_data(ax, patch.get_data_transform(), patch.get_xy()))
+    curves = patch.get_path().to_polygons(patch.get_transform(), closed_only=False)
+    return "outline", _pieces([ax.transData.inverted().transform(curve) for curve in curves])
+
+
+def _boxes(ax, rectangles):
+    corners = np.array([[r.get_x(), r.get_y(), r.get_x() + r.get_width(), r.get_y() + r.get_height()]
+                        for r in rectangles], float)
+    first, second = (_in_data(ax, rectangles[0].get_data_transform(), part) for part in (corners[:, :2], corners[:, 2:]))
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return {"x_low": low[:, 0], "x_high": high[:, 0], "y_low": low[:, 1], "y_high": high[:, 1]}
+
+
+def _band(points):
+    """The two borders of what fill_between has drawn, or None if the outline is another shape."""
+    n = len(points) // 2 - 1  # a corner, n points, a corner, n points back, and the first corner again
+    there, back = points[1 : n + 1], points[n + 2 : 2 * n + 2][::-1]
+    if n < 1 or there.shape != back.shape:
+        return None
+    for along, (a, b) in enumerate(("xy", "yx")):
+        if np.array_equal(there[:, along], back[:, along]):
+            sides = there[:, 1 - along], back[:, 1 - along]
+            return {a: there[:, along], f"{b}_low": np.minimum(*sides), f"{b}_high": np.maximum(*sides)}
+    return None
+
+
+def _image(image):
+    pixels = image.get_array()
+    rows, columns = pixels.shape[:2]
+    left, right, bottom, top = image.get_extent()
+    first, last = (bottom, top) if image.origin == "lower" else (top, bottom)
+    y, x = np.meshgrid(first + (np.arange(rows) + 0.5) * (last - first) / rows,
+                       left + (np.arange(columns) + 0.5) * (right - left) / columns, indexing="ij")
+    if pixels.ndim == 3:
+        flat = _plain(pixels).reshape(rows * columns, -1) / (255 if pixels.dtype.kind in "iu" else 1)
+        return {"x": x.ravel(), "y": y.ravel(), "color": [to_hex(pixel) for pixel in flat]}
+    return {"x": x.ravel(), "y": y.ravel(), "value": _plain(pixels).ravel()}
+
+
+def _pieces(pieces, values=None):
+    if not pieces:
+        return {}
+    columns = _xy(np.concatenate(pieces))
+    lengths = [len(piece) for piece in pieces]
+    if len(pieces) > 1:
+        columns["part"] = np.repeat(np.arange(1, len(pieces) + 1), lengths)
+    if np.size(values) == len(pieces):
+        columns["value"] = np.repeat(values, lengths)
+    return columns
+
+
+def _in_data(ax, transform, points):
+    """Points in data coordinates; a coordinate that already is one keeps every digit."""
+    points = _plain(points)
+    if isinstance(transform, (BlendedAffine2D, BlendedGenericTransform)):
+        exact = transform.contains_branch_seperately(ax.transData)
+    else:
+        exact = (transform == ax.transData,) * 2
+    if all(exact):
+        return points
+    ax.get_xlim(), ax.get_ylim()  # settles limits that are still open
+    return np.where(exact, points, (transform - ax.transData).transform(points))
+
+
+def _xy(points):
+    return {"x": points[:, 0], "y": points[:, 1]}
+
+
+def _plain(values):
+    return np.asarray(np.ma.filled(np.ma.asarray(values, float), np.nan))
+
+
+def _axis_label(ax, axis):
+    """The axis's label; panels that share it are labelled once, and a figure can be as a whole."""
+    group = getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax)
+    labels = [getattr(one, f"get_{axis}label")() for one in (ax, *group)]
+    labels.append(getattr(ax.get_figure(root=True), f"get_sup{axis}label")())
+    return _text(next(filter(None, labels), ""))
+
+
+def _tick_names(axis):
+    """{place: text} of an axis that has words for numbers."""
+    formatter = axis.get_major_formatter()
+    if not isinstance(formatter, (FixedFormatter, FuncFormatter, StrCategoryFormatter)):
+        return {}
+    places = axis.get_majorticklocs()
+    names = dict(zip(map(float, places), map(_text, formatter.format_ticks(places))))
+    return {place: name for place, name in names.items() if name and not _is_number(name)}
+
+
+def _is_number(text):
+    try:
+        float(text.replace("\N{MINUS SIGN}", "-").replace(",", "").rstrip("%"))
+    except ValueError:
+        return False
+    return True
+
+
+def _label(label):
+    return "" if str(label).startswith("_") else _text(label)
+
+
+def _text(text):
+    return " ".join(str(text).split())
+
+
+def _color(artist):
+    """The color of a mark, which a line and its band share; empty if it has several."""
+    for name in ("get_color", "get_facecolor", "get_edgecolor"):
+        colors = to_rgba_array(getattr(artist, name, list)())
+        if len(colors) == 1 and colors[0, 3]:
+            return to_hex(colors[0])
+    return ""
