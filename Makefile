@@ -1,19 +1,26 @@
-# make book   the whole way, from a clean machine to the built site (PROFILE=quick, standard or paper)
-# make test   the same set-up with the test tools, then all the tests
-# make bench  speed and memory, beside the usual way and scikit-dimension; on a quiet machine
-# make results  the surveys in data/results measured anew, about 20 minutes on 2 cores
+# make book     everything from a clean machine to the built site (PROFILE=quick, standard or paper)
+# make lint     the quality gate: lint, format, types, conventions of scientific Python projects
+# make test     the quality gate, then all tests and their coverage
+# make bench    speed and memory, compared with common tools; on a quiet machine
+# make results  measure the surveys in data/results again, about 20 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test bench results clean lock figure
+.PHONY: book lint test bench results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
 
-test: .venv/.test
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sp-repo-review .
+
+test: lint
 	@$(BIN)/tokengeom fetch-model
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --cov
 
 bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/tokengeom fetch-model
@@ -41,7 +48,7 @@ bench: .venv/.test .venv-dadapy/.ready
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
-# The surveys that the repository holds: the bundled model on all the pocket prompts, and its untrained twin on some.
+# The bundled surveys: the bundled model on all pocket prompts, and its untrained twin on some.
 results: .venv/.test
 	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
@@ -65,8 +72,10 @@ lock:
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
 
-# The README's figure: the first one of the first chapter, as the last build of PROFILE drew it.
+# The README's figure: fig-one-page, as the last build of PROFILE drew it.
 figure:
-	@$(BIN)/python -c 'import nbformat, pathlib; n = nbformat.read("_build/$(PROFILE)/chapters/the_paper_in_one_page.ipynb", 4); \
-	  svg = next(o.data["image/svg+xml"] for c in n.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})); \
+	@$(BIN)/python -c 'import nbformat, pathlib; \
+	  cells = [c for p in pathlib.Path("_build/$(PROFILE)/chapters").glob("*.ipynb") for c in nbformat.read(p, 4).cells]; \
+	  (cell,) = [c for c in cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == "fig-one-page"]; \
+	  (svg,) = [o.data["image/svg+xml"] for o in cell.outputs if "image/svg+xml" in o.get("data", {})]; \
 	  pathlib.Path("book/_static/main-figure.svg").write_text(svg)'

@@ -1,20 +1,21 @@
-"""What measuring every layer of an 8B model adds to its forward pass on a GPU.
+"""Time that measuring every layer of an 8B model adds to its forward pass on a GPU.
 
-    python benchmarks/gpu.py      # needs torch, transformers and numpy, nothing else
+    python benchmarks/gpu.py      # requires only torch, transformers, numpy, and lazy-loader
     python benchmarks/gpu.py --device cpu --layers 4 --features 256 --vocab 1000 --tokens 300 --batch 1,2 --scale-max 64
 
-The first writes benchmarks/results/gpu.json, any other run _build/benchmarks/gpu.json, unless --out names a folder.
+The first command writes benchmarks/results/gpu.json; any other run writes _build/benchmarks/gpu.json, unless --out
+names a folder.
 
 The model has the shape of Llama-3-8B (33 clouds of 1024 tokens and 4096 features, bfloat16) and random weights, so
-nothing is downloaded. The time of a forward pass does not depend on the weights; the observables mean nothing: layer 0
-is Gaussian, the layers after it running averages of Gaussians. Tokens repeat about as often as in text, so layer 0
-holds exact duplicates.
+nothing is downloaded. The time of a forward pass does not depend on the weights. The observables are meaningless: layer
+0 is Gaussian, and the layers after it are running averages of Gaussians. Tokens repeat about as often as in text, so
+layer 0 contains exact duplicates.
 
-Measured for each batch size, the variants taking turns: the forward pass without and with its losses, that forward
-pass while every layer is measured, and everything that a survey measures, entropies and the logits' dimension
-included. Then the observables of clouds that are held, kernel by kernel, and the float64 Gram matrices, which are what
-they cost at least. Times are in milliseconds per prompt. What the device finds is compared with what the CPU finds in
-the same clouds, and with itself.
+For each batch size, these variants are measured in turn: the forward pass without and with its losses, the same forward
+pass while every layer is measured, and everything that a survey measures, including entropies and the dimension of the
+logits. Then come the observables of stored clouds, kernel by kernel, and the float64 Gram matrices, a lower bound on
+their time. Times are in milliseconds per prompt. The results of the device are compared with those of the CPU for the
+same clouds, and with a second run on the device.
 """
 
 import argparse
@@ -24,32 +25,33 @@ import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from tokengeom_utils import __version__, processor  # noqa: E402
+from tokengeom_utils import __version__, processor
 
 processor.apply()  # before torch and numpy are imported
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import transformers  # noqa: E402
+import numpy as np
+import torch
+import transformers
 
-from tokengeom_utils.models import extract  # noqa: E402
-from tokengeom_utils.clouds import observer as geometry  # noqa: E402
-from tokengeom_utils.clouds import kernels  # noqa: E402
-from tokengeom_utils.clouds.kernels.products import gram  # noqa: E402
-from tokengeom_utils.models.load import LanguageModel  # noqa: E402
-from tokengeom_utils.models.predictions import Predictions  # noqa: E402
+from tokengeom_utils import LanguageModel
+from tokengeom_utils.clouds import kernels
+from tokengeom_utils.clouds import observer as geometry
+from tokengeom_utils.clouds.kernels.products import gram
+from tokengeom_utils.models import extract
+from tokengeom_utils.models.predictions import Predictions
 
-# What is measured is the path of a GPU, also with --device cpu and where it is checked on the CPU.
+# Measure the path of a GPU; with --device cpu, and for the checks on the CPU, use the reference instead.
 kernels.path = lambda tensor: "gpu" if tensor.is_cuda else "reference"
 
 PAPER_PROMPTS = 2244  # of one model
-GOAL_PERCENT, GOAL_SECONDS = 25, 120  # over forward only, on one H200; for the paper's prompts
-ZIPF = 1.1  # 1024 tokens drawn by this law: about 490 distinct ones, 3 % of the pairs are equal, much as in text
+GOAL_PERCENT, GOAL_SECONDS = 25, 120  # overhead on one H200; time for the paper's prompts
+ZIPF = 1.1  # 1024 tokens from this distribution: about 490 distinct ones, 3% of the pairs equal, much as in text
 SEED = 42
 
 
@@ -57,25 +59,36 @@ def main():
     options = parse_options()
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit("gpu.py: torch sees no CUDA device here; --device cpu runs it too, with small sizes (see --help)")
+        sys.exit("gpu.py: torch finds no CUDA device on this machine; add --device cpu, with small sizes (see --help)")
     machine = describe(device)
     model = build_model(options, device)
     ids = draw_prompts(options, max(2, *options.batch)).to(device)
     distinct = median(len(row.unique()) for row in ids)
     sizes = {
-        "layers": options.layers + 1, "tokens": options.tokens, "features": options.features, "vocab": options.vocab,
-        "dtype": str(model.network.dtype), "parameters": sum(p.numel() for p in model.network.parameters()),
-        "scale_max": options.scale_max, "k_max": options.k_max, "distinct_tokens": distinct,
+        "layers": options.layers + 1,
+        "tokens": options.tokens,
+        "features": options.features,
+        "vocab": options.vocab,
+        "dtype": str(model.network.dtype),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "scale_max": options.scale_max,
+        "k_max": options.k_max,
+        "distinct_tokens": distinct,
     }
     print(f"{machine['device']}, " + ", ".join(f"{k} {machine[k]}" for k in ("torch", "cuda", "driver") if machine[k]))
     print(
         f"{sizes['layers']} layers x {options.tokens} tokens x {options.features} features, {sizes['dtype']}, "
-        f"{sizes['parameters'] / 1e9:.2f} G random weights, {distinct:.0f} distinct tokens per prompt", flush=True
+        f"{sizes['parameters'] / 1e9:.2f} G random weights, {distinct:.0f} distinct tokens per prompt",
+        flush=True,
     )
     result = {
-        "date": date.today().isoformat(), "machine": machine, "sizes": sizes, "repeats": options.repeats,
-        "note": "random weights: only the times and the checks mean anything, the observables do not",
-        "checks": check(model, ids[:2], options), "batches": [],
+        "date": date.today().isoformat(),
+        "machine": machine,
+        "sizes": sizes,
+        "repeats": options.repeats,
+        "note": "random weights: only the times and the checks are meaningful, not the observables",
+        "checks": check(model, ids[:2], options),
+        "batches": [],
     }
     for size in options.batch:
         measured = unless_out_of_memory(measure_batch, model, ids[:size], options)
@@ -89,13 +102,13 @@ def main():
         result["best"] = summary(result["batches"], machine["device"])
     file = options.out / "gpu.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    rounded = json.loads(  # to six digits, and without NaN, which JSON does not know
+    rounded = json.loads(  # to six digits, and without NaN, which JSON lacks
         json.dumps(result), parse_float=lambda text: float(f"{float(text):.6g}"), parse_constant=lambda name: None
     )
     file.write_text(json.dumps(rounded, indent=1) + "\n")
     print(f"written to {file}")
     if not result["checks"]["passed"]:
-        sys.exit("gpu.py: the observables on this device are not those on the CPU, see checks")
+        sys.exit("gpu.py: the observables on this device differ from those on the CPU; see 'checks' in gpu.json")
 
 
 def parse_options():
@@ -112,26 +125,32 @@ def parse_options():
     parser.add_argument("--out", type=Path, help="folder for gpu.json")
     options = parser.parse_args()
     if options.out is None:
-        as_is = options == parser.parse_args([])  # a reduced run leaves the results alone
+        as_is = options == parser.parse_args([])  # a reduced run leaves the committed results unchanged
         options.out = ROOT / ("benchmarks/results" if as_is else "_build/benchmarks")
     return options
 
 
 def describe(device):
-    """The machine, as far as it matters for the times, and what was measured."""
+    """Return the parts of the machine that affect the times, and the measured version."""
     driver, name = None, f"{platform.machine()} processor, {torch.get_num_threads()} threads"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         driver = first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
     return {
-        "device": name, "driver": driver, "cuda": torch.version.cuda, "python": platform.python_version(),
-        "torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__,
-        "tokengeom-utils": __version__, "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "device": name,
+        "driver": driver,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+        "tokengeom-utils": __version__,
+        "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
 
 
 def first_line(*command):
-    """The first line that ``command`` prints, or None."""
+    """Return the first line that ``command`` prints, or None."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
@@ -139,12 +158,17 @@ def first_line(*command):
 
 
 def build_model(options, device):
-    """A Llama with random weights, made where it is used."""
+    """Return a Llama with random weights, created on the device."""
     heads = max(1, options.features // 128)
     config = transformers.LlamaConfig(
-        hidden_size=options.features, intermediate_size=options.features * 7 // 2, num_hidden_layers=options.layers,
-        num_attention_heads=heads, num_key_value_heads=max(1, heads // 4), vocab_size=options.vocab,
-        max_position_embeddings=max(8192, options.tokens), tie_word_embeddings=False,
+        hidden_size=options.features,
+        intermediate_size=options.features * 7 // 2,
+        num_hidden_layers=options.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=max(1, heads // 4),
+        vocab_size=options.vocab,
+        max_position_embeddings=max(8192, options.tokens),
+        tie_word_embeddings=False,
         rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
     )
     torch.manual_seed(SEED)
@@ -154,13 +178,13 @@ def build_model(options, device):
 
 
 def draw_prompts(options, count):
-    """Token ids (prompt, token) with the repetitions of text: independent draws from a Zipf law."""
+    """Return token ids (prompt, token) that repeat as in text: independent draws from a Zipf distribution."""
     weight = np.arange(1, options.vocab + 1) ** -ZIPF
     generator = np.random.default_rng(SEED)
     return torch.from_numpy(generator.choice(options.vocab, (count, options.tokens), p=weight / weight.sum()))
 
 
-# The variants that take turns
+# Variants of a run
 
 
 def forward_without_loss(model, ids, options):
@@ -174,35 +198,38 @@ def forward(model, ids, options):
 
 def with_observables(model, ids, options):
     observer = geometry.Observer(options.scale_max, options.k_max)
-    loss = extract.stream_clouds(model, ids, observer.see)
+    loss = extract.stream_clouds(model, ids, observer.update)
     return {name: value.cpu() for name, value in observer.values().items()} | {"loss": loss.mean(-1).cpu()}
 
 
 def as_in_a_survey(model, ids, options):
-    """What ``surveys.measure_tokens`` does, without xarray."""
+    """Compute what ``tg.measure_tokens`` computes, without xarray."""
     observer, predictions, last = geometry.Observer(options.scale_max, options.k_max), Predictions(), None
 
-    def see(cloud):
+    def update(cloud):
         nonlocal last
         last = cloud
         observer.update(cloud)
 
-    loss = extract.stream_clouds(model, ids, see, predictions.see)
+    loss = extract.stream_clouds(model, ids, update, predictions.update)
     logits = geometry.intrinsic_dimension(extract.logit_cloud(model, last), options.scale_max)
     found = {**observer.values(), **predictions.compute(len(ids)), "logit dimension": logits.dimension, "loss": loss}
     return {name: value.cpu() for name, value in found.items()}
 
 
 VARIANTS = {
-    "no loss": forward_without_loss, "forward": forward, "observables": with_observables, "survey": as_in_a_survey,
+    "no loss": forward_without_loss,
+    "forward": forward,
+    "observables": with_observables,
+    "survey": as_in_a_survey,
 }
 
 
 def measure_batch(model, ids, options):
-    """Times in seconds per batch, memory in GiB."""
+    """Return times in seconds per batch, and memory in GiB."""
     device, size = ids.device, len(ids)
     peak, seconds = {}, {name: [] for name in VARIANTS}
-    for name, variant in VARIANTS.items():  # warms up, and shows the memory of each on its own
+    for name, variant in VARIANTS.items():  # a warm-up that also gives the memory of each variant
         variant(model, ids, options)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -210,7 +237,7 @@ def measure_batch(model, ids, options):
             peak[name] = torch.cuda.max_memory_allocated(device) / 2**30
     for _ in range(options.repeats):
         for name, variant in VARIANTS.items():
-            seconds[name].append(timed(device, lambda: variant(model, ids, options)))
+            seconds[name].append(timed(device, partial(variant, model, ids, options)))
     typical = {name: median(times) for name, times in seconds.items()}
     overhead = {name: 100 * (typical[name] / typical["forward"] - 1) for name in ("observables", "survey")}
     return {
@@ -227,7 +254,7 @@ def measure_batch(model, ids, options):
 
 
 def timed(device, function):
-    """Seconds that ``function`` takes, with everything it started on the device."""
+    """Return the seconds that ``function`` takes, including everything it starts on the device."""
     synchronize(device)
     if device.type != "cuda":
         start = time.perf_counter()
@@ -246,11 +273,11 @@ def synchronize(device):
         torch.cuda.synchronize(device)
 
 
-# Where the time goes
+# Breakdown of the time
 
 
 def time_observables(model, ids, options):
-    """Milliseconds per prompt of the observables of clouds that are held, in all and by kernel (on a GPU)."""
+    """Return milliseconds per prompt for the observables of stored clouds, in total and by kernel (on a GPU)."""
     clouds = []
     extract.stream_clouds(model, ids, lambda cloud: clouds.append(cloud.clone()))
     found = {"all": timed(ids.device, lambda: observe(clouds, options)) * 1000 / len(ids), "kernels": {}}
@@ -267,23 +294,28 @@ def time_observables(model, ids, options):
 
 
 def time_floor(size, options, device):
-    """Milliseconds per prompt, for all layers, of what cannot be left out: the Gram matrices in float64."""
+    """Return milliseconds per prompt for the part that cannot be avoided: the float64 Gram matrices of all layers."""
     n, layers = options.tokens, options.layers + 1
     x = torch.randn(size, n, options.features, dtype=torch.float64, device=device)
     result = {}
     for name, function in {"Gram, full": lambda: x @ x.mT, "Gram, half": lambda: gram(x)}.items():
         function()
-        times = [timed(device, lambda: [function() for _ in range(layers)]) for _ in range(min(3, options.repeats))]
+        times = [timed(device, partial(repeat, function, layers)) for _ in range(min(3, options.repeats))]
         result[name] = 1000 * median(times) / size
     result["Gram, full, TFLOP/s"] = 2 * n * n * options.features * layers / result["Gram, full"] / 1e9
     return result
 
 
-# Is it right?
+def repeat(function, times):
+    for _ in range(times):
+        function()
+
+
+# Checks
 
 
 def check(model, ids, options):
-    """Four layers of one prompt against the same clouds on the CPU, and the device against itself."""
+    """Compare four layers of one prompt with the same clouds on the CPU, and the device with itself."""
     middle = options.layers // 2
     wanted, clouds = sorted({0, 1, middle, middle + 1}), []
     extract.stream_clouds(model, ids, clouds.append)
@@ -292,7 +324,7 @@ def check(model, ids, options):
     here = {name: value.cpu() for name, value in observe([cloud[0] for cloud in clouds], options).items()}
     there = observe([cloud[0].cpu() for cloud in clouds], options)
     apart = {name: (here[name] - there[name]).abs() for name in there}
-    # Overlap cannot tell which of several equally distant neighbors is meant: layers with ties are judged apart.
+    # The overlap of layers with ties depends on the order of equally distant neighbors, so it has its own tolerance.
     tied = there["tied_tokens"] > 0
     either = tied[:-1] | tied[1:]
     overlap = apart["neighborhood_overlap"][:-1].amax(-1)
@@ -314,10 +346,14 @@ def check(model, ids, options):
         "same_bits": all(torch.equal(bits(runs[0][name]), bits(run[name])) for run in runs[1:] for name in run),
     }
     found["passed"] = (
-        found["intrinsic_dimension_apart"] <= 1e-6 and found["cosine_similarity_apart"] <= 1e-6
-        and found["neighbor_angle_apart"] <= 1e-5 and found["overlap_apart"] == 0
-        and found["overlap_apart_with_ties"] <= 1e-3 and found["alone_or_in_a_batch_apart"] <= 1e-9
-        and found["undefined_equal"] and found["same_bits"]
+        found["intrinsic_dimension_apart"] <= 1e-6
+        and found["cosine_similarity_apart"] <= 1e-6
+        and found["neighbor_angle_apart"] <= 1e-5
+        and found["overlap_apart"] == 0
+        and found["overlap_apart_with_ties"] <= 1e-3
+        and found["alone_or_in_a_batch_apart"] <= 1e-9
+        and found["undefined_equal"]
+        and found["same_bits"]
     )
     print(
         f"\nlayers {wanted} of one prompt, device against CPU: dimension {found['intrinsic_dimension_apart']:.0e}, "
@@ -339,25 +375,27 @@ def observe(clouds, options):
 
 
 def worst(errors):
-    """The largest of ``errors``, without those of undefined values; 0 if there are none."""
+    """Return the largest of ``errors``, ignoring undefined values; 0 if there are none."""
     return float(errors.double().nan_to_num(0.0).max()) if errors.numel() else 0.0
 
 
 def bits(values):
-    """``values`` as integers, so that NaN equals NaN."""
+    """Return ``values`` as integers, so that NaN equals NaN."""
     integers = {8: torch.int64, 4: torch.int32}
     return values.contiguous().view(integers[values.element_size()])
 
 
-# What comes out
+# Report
 
 
 def report(measured):
     each = measured["milliseconds_per_prompt"]
     print(f"\nbatch {measured['batch']}, ms per prompt")
     labels = {
-        "no loss": "forward without losses", "forward": "forward", "observables": "and observables",
-        "survey": "and all that a survey measures",
+        "no loss": "forward without losses",
+        "forward": "forward",
+        "observables": "with observables",
+        "survey": "with all survey measurements",
     }
     for name, label in labels.items():
         memory = f"   peak {measured['peak_gib'][name]:6.1f} GiB" if measured["peak_gib"] else ""
@@ -366,7 +404,7 @@ def report(measured):
     seconds = measured["projected_seconds"]
     print(f"  {measured['prompts_per_second']:.2f} prompts/s, {PAPER_PROMPTS:,} prompts in {seconds:.0f} s")
     alone = measured["observables_alone"]
-    print(f"  {'observables of clouds held':32}{alone['all']:9.2f}")
+    print(f"  {'observables of stored clouds':32}{alone['all']:9.2f}")
     for name, value in sorted(alone["kernels"].items(), key=lambda kernel: -kernel[1])[:8]:
         print(f"    {name:60}{value:9.3f}")
     for label, value in measured["floor"].items():
@@ -375,7 +413,7 @@ def report(measured):
 
 
 def summary(batches, device):
-    """The fastest batch size, against the goal."""
+    """Compare the fastest batch size with the goal."""
     best = max(batches, key=lambda measured: measured["prompts_per_second"])
     overhead, seconds = best["overhead_percent"]["observables"], best["projected_seconds"]
     print(
@@ -384,17 +422,22 @@ def summary(batches, device):
         f"(goal {GOAL_SECONDS} s on an H200)"
     )
     return {
-        "device": device, "batch": best["batch"], "prompts_per_second": best["prompts_per_second"], "overhead_percent": overhead,
-        "projected_seconds": seconds, "goal_percent": GOAL_PERCENT, "goal_seconds": GOAL_SECONDS,
+        "device": device,
+        "batch": best["batch"],
+        "prompts_per_second": best["prompts_per_second"],
+        "overhead_percent": overhead,
+        "projected_seconds": seconds,
+        "goal_percent": GOAL_PERCENT,
+        "goal_seconds": GOAL_SECONDS,
     }
 
 
 def unless_out_of_memory(function, *args):
-    """What ``function`` returns, or None if the device's memory did not suffice."""
+    """Return the result of ``function``, or None if it runs out of device memory."""
     try:
         return function(*args)
     except torch.OutOfMemoryError:
-        pass  # the traceback holds the tensors until here
+        pass  # until here, the traceback keeps the tensors alive
     torch.cuda.empty_cache()
     return None
 

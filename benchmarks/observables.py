@@ -1,7 +1,8 @@
-"""All observables of one prompt: against the usual way, the model's forward pass, and the floor."""
+"""All observables of one prompt, compared with common tools, the model's forward pass, and the lower bound."""
 
-import common  # first: prepares the environment that numpy and torch read
+import common  # first: it sets the environment that numpy and torch read
 
+# isort: split
 import argparse
 import json
 import os
@@ -12,23 +13,21 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import tokengeom_utils as tg
 import torch
 from common import console, number, say, seconds, spread
+
+import tokengeom_utils as tg
 from tokengeom_utils import processor
-from tokengeom_utils.models.extract import stream_clouds, token_clouds
-from tokengeom_utils.clouds.observer import Observer
 from tokengeom_utils.clouds.kernels.products import gram
-from tokengeom_utils.surveys.measure import measure_tokens
 
 N_TOKENS, ROUNDS, USUAL = 1024, 7, 4
 USUAL_PYTHON = common.PROJECT / ".venv-dadapy" / "bin" / "python"
-# DADApy stops its search for the dimension at a width of 1e-7; the usual way forms distances in float64.
+# DADApy's search for the dimension stops at a width of 1e-7; the usual way computes distances in float64.
 TOLERANCE = {"dimension, relative": 1e-6, "overlap": 1e-12, "cosine similarity": 1e-9, "its deviation": 1e-6}
 
 
 def steps(model, ids, hidden, scale_max, k_max):
-    """What each round times: {name: function}."""
+    """Return the functions that each round times, by name."""
     indices = tg.nearest_neighbors(hidden, k_max).indices
     distances = tg.nearest_neighbors(hidden, scale_max, drop_duplicates=True).distances
     centered = hidden.double()
@@ -37,15 +36,15 @@ def steps(model, ids, hidden, scale_max, k_max):
     product = torch.empty(hidden.shape[1], hidden.shape[1], dtype=torch.float64)
 
     def streamed():
-        observer = Observer(scale_max, k_max)
-        stream_clouds(model, ids, observer.see)
+        observer = tg.Observer(scale_max, k_max)
+        tg.stream_clouds(model, ids, observer.update)
         return observer.compute()
 
     return {
-        "forward pass": lambda: stream_clouds(model, ids, lambda cloud: None),
+        "forward pass": lambda: tg.stream_clouds(model, ids, lambda cloud: None),
         "observables": lambda: tg.observables(hidden, scale_max, k_max),
         "forward pass with observables": streamed,
-        "forward pass with all that a survey keeps": lambda: measure_tokens(model, ids, scale_max, k_max),
+        "forward pass with all survey measurements": lambda: tg.measure_tokens(model, ids, scale_max, k_max),
         "Gram products": lambda: [torch.mm(x, x.T, out=product) for x in centered],
         "Gram products, one half": lambda: [gram(x[None]) for x in centered],
         "Gram products in float32, one half": lambda: [gram(x[None]) for x in single],
@@ -58,17 +57,17 @@ def steps(model, ids, hidden, scale_max, k_max):
 
 
 def run(command, environment, who):
-    """The JSON a command prints last; its progress goes to the console."""
+    """Return the JSON that a command prints last; its progress goes to the console."""
     done = subprocess.run(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(f"{who} failed; its message stands above")
+        sys.exit(f"{who} failed; see its message above")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def differences(ours, theirs):
-    """Largest differences from the usual way, over the layers in which no tokens coincide.
+    """Return the largest differences from the usual way, over the layers without duplicates.
 
-    Where some do, as in layer 0, DADApy's numbers mean nothing.
+    In a layer with duplicates, such as layer 0, DADApy's numbers are meaningless.
     """
     kept = ours.duplicate_tokens.values == 0
     pairs = kept[:-1] & kept[1:]
@@ -82,7 +81,7 @@ def differences(ours, theirs):
 
 
 def only_observables(states, scale_max, k_max):
-    """For a subprocess: seconds of each of five calls, as this process's environment lets numpy be."""
+    """Print the seconds of five calls in this process, whose environment decides what numpy uses."""
     hidden = torch.from_numpy(np.load(states))
     tg.observables(hidden, scale_max, k_max)
     print(json.dumps([seconds(lambda: tg.observables(hidden, scale_max, k_max)) for _ in range(5)]))
@@ -98,21 +97,21 @@ def main():
     options = parser.parse_args()
     n, rounds, usual = options.n_tokens, options.rounds, min(options.usual, options.rounds)
     if n < 34 or rounds < 1:
-        parser.error("at least 34 tokens and one round")
+        parser.error("at least 34 tokens and one round are needed")
     scale_max, k_max = min(256, 2 ** ((n - 1).bit_length() - 1)), 31
     if options.only_observables:
         return only_observables(options.only_observables, scale_max, k_max)
     if usual and not options.usual_python.exists():
-        sys.exit(f"no environment with DADApy at {options.usual_python}: make bench  makes it")
+        sys.exit(f"no environment with DADApy at {options.usual_python}: create it with  make bench")
 
-    # Layer 0 has few distinct tokens, which a warning of ours says at every call.
+    # Layer 0 has few distinct tokens, so every call would warn.
     warnings.filterwarnings("ignore", "intrinsic dimension", RuntimeWarning)
     about = common.provenance()
     say("loading the model ...")
     model, prompt = tg.load_model(), tg.load_prompts("pocket", n=1)[0]
     ids = model.tokenize(prompt.text, n)
-    say("one round to warm up ...")
-    hidden = token_clouds(model, ids).hidden.clone()
+    say("warming up ...")
+    hidden = tg.token_clouds(model, ids).hidden.clone()
     timed = steps(model, ids, hidden, scale_max, k_max)
     for function in timed.values():
         function()
@@ -133,7 +132,7 @@ def main():
             console.print()
             if i >= usual:
                 continue
-            # By turns as the user finds it, and with threads that sleep while they wait, as ours do.
+            # Alternate between the unchanged environment and waiting threads that sleep, as ours do.
             sleeping = i % 2 == 1
             environment = {**common.FOUND, **({"OMP_WAIT_POLICY": "PASSIVE"} if sleeping else {})}
             say(f"the usual way{', with sleeping threads' if sleeping else ''}: about a minute for 1024 tokens ...")
@@ -144,9 +143,11 @@ def main():
             apart = differences(ours, np.load(found))
             wrong = [name for name, limit in TOLERANCE.items() if not apart[name] <= limit]
             if wrong:
-                sys.exit(f"ours and the usual way disagree: {', '.join(f'{name} {apart[name]:.1e}' for name in wrong)}")
+                sys.exit(
+                    f"our results and the usual way differ: {', '.join(f'{name} {apart[name]:.1e}' for name in wrong)}"
+                )
         if "NPY_DISABLE_CPU_FEATURES" in processor.settings():
-            say("with and without the setting for numpy ...")
+            say("observables with and without the setting for numpy ...")
             command = [sys.executable, __file__, "--only-observables", states, *sized]
             for name, environment in {"with": os.environ, "without": unset}.items():
                 selection[name] = run(command, environment, "the benchmark of the setting")
@@ -156,34 +157,53 @@ def main():
     flop = 2 * hidden.numel() * n
     results = {
         "provenance": {**about, "usual way": usual_runs[0]["versions"] if usual_runs else None},
-        "prompt": prompt.id, "shape": list(hidden.shape), "scale_max": scale_max, "k_max": k_max,
-        "seconds": record, "usual way": usual_runs, "observables by numpy setting": selection,
-        "gigaflop of the Gram products": flop / 1e9, "ratios": ratios, "largest differences": apart,
+        "prompt": prompt.id,
+        "shape": list(hidden.shape),
+        "scale_max": scale_max,
+        "k_max": k_max,
+        "seconds": record,
+        "usual way": usual_runs,
+        "observables by numpy setting": selection,
+        "gigaflop of the Gram products": flop / 1e9,
+        "ratios": ratios,
+        "largest differences": apart,
     }
-    asked = [[row["what"], *map(number, row["spread"].values()), row["target"], row["met"]]
-             for row in ratios if row["target"]]
+    asked = [
+        [row["what"], *map(number, row["spread"].values()), row["target"], row["met"]]
+        for row in ratios
+        if row["target"]
+    ]
     others = [[row["what"], *map(number, row["spread"].values())] for row in ratios if not row["target"]]
     tables = [
-        (f"What was asked, {' x '.join(map(str, hidden.shape))}",
-         ["ratio", "median", "lowest", "highest", "target", "met"], asked),
+        (
+            f"Targets, {' x '.join(map(str, hidden.shape))}",
+            ["ratio", "median", "lowest", "highest", "target", "met"],
+            asked,
+        ),
         ("More ratios", ["ratio", "median", "lowest", "highest"], others),
-        ("Seconds", ["part", "median", "lowest", "highest"], [
-            [name, *map(number, spread(values).values())]
-            for name, values in {**record, **usual_seconds(usual_runs)}.items()
-        ]),
+        (
+            "Seconds",
+            ["part", "median", "lowest", "highest"],
+            [
+                [name, *map(number, spread(values).values())]
+                for name, values in {**record, **usual_seconds(usual_runs)}.items()
+            ],
+        ),
     ]
     if apart:
-        tables.append((
-            f"Differences from the usual way, {apart['layers compared']} layers without duplicates",
-            ["of", "largest", "tolerated"],
-            [[name, number(apart[name]), number(limit)] for name, limit in TOLERANCE.items()],
-        ))
+        tables.append(
+            (
+                f"Differences from the usual way, {apart['layers compared']} layers without duplicates",
+                ["quantity", "largest", "tolerance"],
+                [[name, number(apart[name]), number(limit)] for name, limit in TOLERANCE.items()],
+            )
+        )
     reduced = (n, rounds, usual) != (N_TOKENS, ROUNDS, USUAL)
     common.write("observables", reduced, results, tables)
 
 
 def usual_seconds(runs):
-    """{name: seconds of each run} of the usual way, either kind of threads."""
+    """Return the seconds of each run of the usual way by name, for both kinds of threads."""
     found = {}
     for run_ in runs:
         for name, value in run_["seconds"].items():
@@ -192,7 +212,7 @@ def usual_seconds(runs):
 
 
 def ratio_rows(record, usual_runs, selection):
-    """Ratios, each taken within a round, with what was asked of them."""
+    """Yield ratios, each taken within a round, with their targets."""
 
     def row(what, values, target=None):
         found = spread(values)
@@ -222,21 +242,31 @@ def ratio_rows(record, usual_runs, selection):
         return [above(i) / record[below][i] for i in range(len(record[below]))]
 
     yield row("observables / forward pass", within(record["observables"].__getitem__, "forward pass"), 0.2)
-    parts = ("what they add", "observables", 0.2), ("what a survey adds", "all that a survey keeps", None)
-    for what, part, target in parts:
-        whole = record[f"forward pass with {part}"]
-        yield row(f"{what} to a forward pass / forward pass",
-                  within(lambda i: whole[i] - record["forward pass"][i], "forward pass"), target)
-    yield row("observables / floor (the Gram products)", within(record["observables"].__getitem__, "Gram products"))
-    yield row("observables / half the floor (the Gram matrix is symmetric)",
-              within(lambda i: 2 * record["observables"][i], "Gram products"))
-    yield row("one half of the Gram products, as computed / the Gram products",
-              within(record["Gram products, one half"].__getitem__, "Gram products"))
-    yield row("observables / one half of the Gram products in float32, as computed",
-              within(record["observables"].__getitem__, "Gram products in float32, one half"))
+    parts = ("observables", 0.2), ("all survey measurements", None)
+    for part, target in parts:
+        alone = record["forward pass"]
+        added = [a / b - 1 for a, b in zip(record[f"forward pass with {part}"], alone, strict=True)]
+        yield row(f"time that {part} add to a forward pass / forward pass", added, target)
+    yield row(
+        "observables / lower bound (the Gram products)", within(record["observables"].__getitem__, "Gram products")
+    )
+    yield row(
+        "observables / half the lower bound (the Gram matrix is symmetric)",
+        within(lambda i: 2 * record["observables"][i], "Gram products"),
+    )
+    yield row(
+        "one half of the Gram products, as computed / the Gram products",
+        within(record["Gram products, one half"].__getitem__, "Gram products"),
+    )
+    yield row(
+        "observables / one half of the Gram products in float32, as computed",
+        within(record["observables"].__getitem__, "Gram products in float32, one half"),
+    )
     if selection:
-        yield row("observables without the setting for numpy / with it",
-                  [a / b for a, b in zip(sorted(selection["without"]), sorted(selection["with"]))])
+        yield row(
+            "observables without the setting for numpy / with it",
+            [a / b for a, b in zip(sorted(selection["without"]), sorted(selection["with"]), strict=True)],
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The paper's definitions done the usual way: scikit-learn, DADApy, and a loop over tokens.
+"""The paper's definitions with common tools: scikit-learn, DADApy, and a loop over tokens.
 
-Runs in an environment of its own, since DADApy needs numpy < 2 (``usual_way.txt``; ``make bench`` makes it).
-Reads hidden states (layer, token, feature) from a .npy file, writes what it finds to a .npz file, and prints
-the seconds that each part took as JSON.
+This script runs in its own environment, because DADApy requires numpy < 2 (``usual_way.txt``; ``make bench`` creates
+it). It reads hidden states (layer, token, feature) from a .npy file, writes its results to a .npz file, and prints the
+seconds of each part as JSON.
 """
 
 import argparse
@@ -19,24 +19,24 @@ from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 
 
 def neighbors(cloud, k):
-    """Distances and indices of the k nearest tokens, the token itself in column 0 as DADApy wants it."""
+    """Return distances and indices of the k nearest tokens, with the token itself in column 0, as DADApy requires."""
     distances = euclidean_distances(cloud)
     indices = np.argsort(distances, axis=1)[:, : k + 1]
     return np.take_along_axis(distances, indices, axis=1), indices
 
 
 def gride(table, scale_max):
-    """DADApy's GRIDE from a table of neighbors."""
+    """Run DADApy's GRIDE on a table of neighbors."""
     return Data(distances=table, maxk=scale_max).return_id_scaling_gride(range_max=scale_max)[0]
 
 
 def gride_from_coordinates(cloud, scale_max):
-    """DADApy's GRIDE as its quick start has it; it finds the distances itself."""
+    """Run DADApy's GRIDE on coordinates, as in its quick start."""
     return Data(coordinates=cloud, maxk=scale_max).return_id_scaling_gride(range_max=scale_max)[0]
 
 
 def overlap(a, b, k_max):
-    """chi_1 ... chi_k_max of two layers, token by token."""
+    """Return chi_1 ... chi_k_max of two layers, token by token."""
     found = []
     for k in range(1, k_max + 1):
         common = [len(np.intersect1d(a[i, :k], b[i, :k])) for i in range(len(a))]
@@ -45,7 +45,7 @@ def overlap(a, b, k_max):
 
 
 def overlap_of_sets(a, b, k_max):
-    """The same with Python's sets, for those who know that small arrays are slow."""
+    """Return the same with Python's sets, which are faster than small arrays."""
     a, b, found = a.tolist(), b.tolist(), []
     for k in range(1, k_max + 1):
         common = [len(set(a[i][:k]) & set(b[i][:k])) for i in range(len(a))]
@@ -62,7 +62,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # layer 0 repeats tokens, and DADApy divides by their distance
 
-    states = np.load(options.states).astype(np.float64)  # what DADApy would turn them into anyway
+    states = np.load(options.states).astype(np.float64)  # DADApy would convert them anyway
     spent, found = {}, {}
     last_said = time.perf_counter()
 
@@ -94,10 +94,17 @@ def main():
             print(f"  the usual way: layer {layer} of {len(states) - 1}", file=sys.stderr, flush=True)
     np.savez(options.out, **{name: np.array(value) for name, value in found.items()})
     packages = ("dadapy", "scikit-learn", "numpy", "scipy")
-    print(json.dumps({
-        "seconds": {**spent, "all": sum(spent[name] for name in ("distances", "gride", "cosine", "overlap"))},
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
-    }))
+    print(
+        json.dumps(
+            {
+                "seconds": {**spent, "all": sum(spent[name] for name in ("distances", "gride", "cosine", "overlap"))},
+                "versions": {
+                    "python": platform.python_version(),
+                    **{name: metadata.version(name) for name in packages},
+                },
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

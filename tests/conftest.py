@@ -1,9 +1,10 @@
-"""The real model, a real survey and a real book on two prompts, made once for all the tests."""
+"""Fixtures shared by all tests: the real model, and the book built on two prompts, each made once."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+
 from tokengeom_utils import processor
 
 processor.apply()  # before anything imports numpy and torch
@@ -22,7 +23,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory, model):
-    """A copy of the sources, and the book built from it: (project, out)."""
+    """A copy of the sources and the folder of the book built from it, as (project, out); tests may change the copy."""
     from tokengeom_utils.site.build import build_book
 
     project = tmp_path_factory.mktemp("project")

@@ -1,4 +1,4 @@
-"""A server that answers like the Hugging Face Hub, as far as fetching files goes."""
+"""A server that imitates the Hugging Face Hub, as far as downloads of files are concerned."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-ERRORS = {  # what the Hub answers to a request for a repository of this name: status and headers
+ERRORS = {  # the Hub's response to a request for a repository of this name: status and headers
     "org/gated": (401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to model org/gated is restricted."}),
     "org/gated-too": (403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to model is restricted."}),
     "org/private": (401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."}),
@@ -20,7 +20,7 @@ ERRORS = {  # what the Hub answers to a request for a repository of this name: s
 
 @contextmanager
 def hub(repositories):
-    """Serve ``{"org/name": folder}``, datasets as ``datasets/org/name``; yields the address and what is asked."""
+    """Serve ``{"org/name": folder}``, datasets as ``datasets/org/name``; yields the address and the requests so far."""
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,7 +33,7 @@ def hub(repositories):
             parts = path.removeprefix("api/").removeprefix("models/").removeprefix("datasets/").split("/")
             repo, what, revision, file = "/".join(parts[:2]), *(parts[2:4] + [""] * 2)[:2], "/".join(parts[4:])
             for refused in (repo, f"{repo}@{revision}"):
-                # The Hub shows what a gated repository is, and lists its files, but hands none out.
+                # The Hub describes a gated repository and lists its files, but refuses to send any.
                 if refused in ERRORS and (what == "resolve" or "gated" not in repo):
                     return self.answer(*ERRORS[refused])
             folder = repositories.get(kind + repo)
@@ -44,8 +44,10 @@ def hub(repositories):
                 about = {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
                 return self.answer(200, {}, json.dumps(about).encode())
             if what == "tree":
-                entries = [{"type": "file", "path": name, "size": f.stat().st_size, "oid": _etag(f)}
-                           for name, f in files.items()]
+                entries = [
+                    {"type": "file", "path": name, "size": f.stat().st_size, "oid": _etag(f)}
+                    for name, f in files.items()
+                ]
                 return self.answer(200, {}, json.dumps(entries).encode())
             if what == "resolve" and file in files:
                 headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(files[file])}"', "Accept-Ranges": "bytes"}
@@ -75,4 +77,5 @@ def hub(repositories):
 
 
 def _etag(file):
+    """Hash of a file, as the Hub sends it."""
     return hashlib.sha1(file.read_bytes()).hexdigest()

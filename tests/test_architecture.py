@@ -1,46 +1,11 @@
-"""The rooms of the package: imports point one way, without circles, and the numerics stay free of files and plots."""
+"""The rooms of the package: imports point one way, without cycles, and the numerics import no models or plots."""
 
 import ast
 import sys
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from conftest import PROJECT
-
-PACKAGE = PROJECT / "tokengeom_utils"
-#: from the ground up: a room imports from itself and from those before it
-ROOMS = ("version", "errors", "paths", "processor", "console", "schema", "clouds", "models", "prompts", "surveys",
-         "theory", "claims", "check", "site", "cli")
-
-
-@cache
-def modules():
-    """Every module of the package by its dotted name; a package's own file under the package's name."""
-    names = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PROJECT).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return names
-
-
-def imports(name, source=None):
-    """The modules of the package that a module imports, wherever in it the import stands."""
-    path = modules()[name]
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found = set()
-    for node in ast.walk(ast.parse(source or path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            target = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{target}.{alias.name}" if f"{target}.{alias.name}" in modules() else target for alias in node.names}
-    return {target for target in found if target.split(".")[0] == PACKAGE.name and target != name}
-
-
-def room(name):
-    return name.split(".")[1] if "." in name else ""
+from rooms import PACKAGE, PAGE, ROOMS, imports, modules, picture, renewed, room
 
 
 def test_every_module_is_in_a_room():
@@ -55,7 +20,7 @@ def test_imports_point_to_rooms_below(name):
         assert not upward, f"{name} imports {', '.join(sorted(upward))}"
 
 
-def test_no_circle():
+def test_imports_form_no_cycle():
     graph = {name: imports(name) for name in modules()}
     try:
         TopologicalSorter(graph).prepare()
@@ -68,18 +33,30 @@ def test_an_import_inside_a_function_counts():
     assert imports("tokengeom_utils.clouds.cosine", source) == {"tokengeom_utils.site.build"}
 
 
-NUMERICS = ["schema", *(name.removeprefix("tokengeom_utils.") for name in modules() if ".clouds." in name),
-            "models.predictions", "prompts.shuffle", "theory.meanfield", "theory.statistics"]
+def test_the_picture_of_the_rooms_is_current():
+    assert picture() in PAGE.read_text(encoding="utf-8"), "renew it with  .venv/bin/python tests/rooms.py"
 
 
-@pytest.mark.parametrize("name", NUMERICS)
-def test_numerics_know_nothing_of_models_files_or_plots(name):
-    """Compiled code only on its own path; xarray where results are labeled."""
-    allowed = {"torch", "numpy", "scipy", PACKAGE.name, *sys.stdlib_module_names}
+def test_renewing_the_picture_leaves_the_rest_of_the_page_alone():
+    page = "before\n\n```mermaid\nflowchart TD\n    old\n```\n\nafter\n"
+    assert renewed(page) == f"before\n\n{picture()}\n\nafter\n"
+
+
+#: the modules whose mathematics any program could use
+NUMERICS = ("schema", "clouds", "models.predictions", "prompts.shuffle", "theory.meanfield", "theory.statistics")
+
+
+def is_numerics(name):
+    return any(f"{name}.".startswith(f"{PACKAGE.name}.{prefix}.") for prefix in NUMERICS)
+
+
+@pytest.mark.parametrize("name", sorted(filter(is_numerics, modules())))
+def test_numerics_import_no_models_files_or_plots(name):
+    """Compilers are imported only on their own path, xarray only where results are labeled."""
+    allowed = {"torch", "numpy", "scipy", "lazy_loader", PACKAGE.name, *sys.stdlib_module_names}
     allowed |= {"numba"} if ".cpu." in name else {"triton"} if ".gpu." in name else set()
-    allowed |= {"xarray"} if name in ("theory.statistics", "clouds.observer") else set()
-    allowed |= {"lazy_loader"} if name == "clouds" else set()
-    for node in ast.walk(ast.parse(modules()[f"{PACKAGE.name}.{name}"].read_text())):
+    allowed |= {"xarray"} if ".statistics." in name or name.endswith(".clouds.observer") else set()
+    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert {alias.name.split(".")[0] for alias in node.names} <= allowed
         elif isinstance(node, ast.ImportFrom) and not node.level:

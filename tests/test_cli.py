@@ -1,4 +1,4 @@
-"""The command line as a user types it: good input works, bad input is one line and exit code 2."""
+"""The command line as a user types it: valid input works, invalid input is one line and exit code 2."""
 
 import json
 import os
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import tiny_survey
-import tokengeom_utils as tg
 import yaml
 from conftest import PROJECT, TINY
+
+import tokengeom_utils as tg
 from tokengeom_utils import cli
 from tokengeom_utils.surveys import store
 from tokengeom_utils.surveys.doctor import examine
@@ -20,6 +21,8 @@ from tokengeom_utils.surveys.doctor import examine
 
 @pytest.fixture
 def run(monkeypatch, capsys):
+    """Call the command line in this process; returns (exit code, standard output, standard error)."""
+
     def call(*words):
         monkeypatch.chdir(PROJECT)
         monkeypatch.setattr(sys, "argv", ["tokengeom", *map(str, words)])
@@ -35,6 +38,7 @@ def run(monkeypatch, capsys):
 
 
 def profile(tmp_path, **changes):
+    """Write the tests' profile with some values changed; returns its path."""
     path = tmp_path / "changed.yml"
     path.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | changes))
     return path
@@ -54,7 +58,7 @@ def profile(tmp_path, **changes):
         ({"color": "blue"}, "unknown parameter color"),
     ],
 )
-def test_bad_parameters(run, tmp_path, command, changes, words):
+def test_invalid_parameters_are_refused(run, tmp_path, command, changes, words):
     out = tmp_path / "out"
     code, _, err = run(command, "--profile", profile(tmp_path, **changes), "--out", out)
     assert code == 2
@@ -63,12 +67,55 @@ def test_bad_parameters(run, tmp_path, command, changes, words):
     assert not out.exists()
 
 
-def test_unknown_profile_names_the_known_ones(run, tmp_path):
+def test_an_unknown_profile_lists_the_known_ones(run, tmp_path):
     code, _, err = run("book", "--profile", "nonsense", "--out", tmp_path / "out")
     assert code == 2 and "choose from paper, quick, standard" in err and err.count("\n") == 1
 
 
-def test_missing_package_of_the_manifest(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("survey", "--profile", "nonsense", "--out", "x"), "unknown profile 'nonsense'"),
+        (("survey", "--shuffles", "all", "--out", "x"), "--shuffles all is not a list of degrees"),
+        (("survey", "--n-tokens", "1000", "--out", "x"), "n_tokens = 1000 cannot be cut into"),
+        (("survey", "--scale-max", "2048", "--out", "x"), "exceeds N - 1 = 1023"),
+        (("survey", "--show-job", "--out", "x"), "add --jobqueue FILE.yml"),
+        (("book", "--profile", "nonsense"), "unknown profile 'nonsense'"),
+        (("book", "--profile", "paper"), "a book shows one model"),
+        (("measure", "no-such-file.txt"), "there is no text file no-such-file.txt"),
+        (("measure", "data/pocket.csv"), "is not a text file but a table"),
+        (("measure", "README.md", "--shuffle", "6"), "cannot be cut into 4^6"),
+        (("export", "untrained", "x.txt"), "must end in .parquet, .nc or .zarr"),
+        (("fetch-model", "no-such-model"), "unknown model 'no-such-model'"),
+        (("--help",), "Measure the geometry"),
+    ],
+)
+def test_help_and_cheap_checks_come_before_torch_is_imported(words, expected):
+    code = f"""
+import sys
+sys.argv = {["tokengeom", *words]!r}
+from tokengeom_utils import cli
+try:
+    cli.main()
+except SystemExit:
+    pass
+assert not {{"torch", "transformers"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert expected in done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_option_and_argument_has_a_help_text():
+    import typer
+
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.help, (name, parameter.name)
+
+
+def test_a_missing_package_of_the_manifest_is_named(run, tmp_path, monkeypatch):
     from importlib import metadata
 
     real = metadata.distribution
@@ -84,7 +131,7 @@ def test_missing_package_of_the_manifest(run, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_model_that_was_not_fetched(run, tmp_path, monkeypatch):
+def test_measure_without_the_model_names_the_command_that_fetches_it(run, tmp_path, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("word " * 100)
     monkeypatch.setenv("TOKENGEOM_CACHE", str(tmp_path / "empty"))
@@ -92,14 +139,14 @@ def test_model_that_was_not_fetched(run, tmp_path, monkeypatch):
     assert code == 2 and "tokengeom fetch-model" in err and err.count("\n") == 1
 
 
-def test_text_that_is_too_short(run, tmp_path, model):
+def test_a_text_that_is_too_short_is_refused(run, tmp_path, model):
     text = tmp_path / "short.txt"
     text.write_text("Only a few words.")
     code, _, err = run("measure", text, "--n-tokens", 64, "--scale-max", 16, "--out", tmp_path / "out.csv")
     assert code == 2 and "fewer than n_tokens = 64" in err and not (tmp_path / "out.csv").exists()
 
 
-def test_measure_prints_a_line_per_layer_and_writes_a_table(run, tmp_path, model):
+def test_measure_prints_one_line_per_layer_and_writes_a_table(run, tmp_path, model):
     out = tmp_path / "out.csv"
     code, text, _ = run("measure", PROJECT / "README.md", "--n-tokens", 128, "--scale-max", 16, "--out", out)
     assert code == 0
@@ -107,7 +154,7 @@ def test_measure_prints_a_line_per_layer_and_writes_a_table(run, tmp_path, model
     assert out.read_text().startswith("layer,scale,k")
 
 
-def test_the_installed_command():
+def test_the_installed_command_runs():
     command = Path(sys.executable).with_name("tokengeom")
     result = subprocess.run([command, "survey", "--profile", "nonsense", "--out", "x"], capture_output=True, text=True)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
@@ -115,26 +162,38 @@ def test_the_installed_command():
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory):
-    """The profile of a tiny model and of many texts for it."""
+    """A profile with a tiny model and many texts for it; returns its path."""
     folder = tmp_path_factory.mktemp("letters")
     rows = [json.dumps({"id": prompt.id, "text": prompt.text}) for prompt in tiny_survey.prompts(300)]
     (folder / "texts.jsonl").write_text("\n".join(rows))
     path = folder / "letters.yml"
-    path.write_text(yaml.safe_dump({
-        "model": str(tiny_survey.save_model(folder / "model")), "prompts": str(folder / "texts.jsonl"), "n_prompts": 6,
-        "shuffles": [0, 1, 2], "seed": 42, "n_bootstrap": 10, **tiny_survey.REQUEST}))
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "model": str(tiny_survey.save_model(folder / "model")),
+                "prompts": str(folder / "texts.jsonl"),
+                "n_prompts": 6,
+                "shuffles": [0, 1, 2],
+                "seed": 42,
+                "n_bootstrap": 10,
+                **tiny_survey.REQUEST,
+            }
+        )
+    )
     return path
 
 
 def command(*words):
+    """The command line as a process."""
     return [sys.executable, "-m", "tokengeom_utils.cli", *map(str, words)]
 
 
-def test_a_survey_on_two_workers_its_check_and_its_table(run, letters, tmp_path):
+def test_a_survey_on_two_workers_can_be_checked_and_exported(run, letters, tmp_path):
     out = tmp_path / "survey.zarr"
     words = command("survey", "--profile", letters, "--out", out, "--workers", 2, "--quiet")
-    quiet = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True,
-                           env={**os.environ, "OMP_NUM_THREADS": "1"})
+    quiet = subprocess.run(
+        words, cwd=PROJECT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     code, said, _ = run("doctor", out)
     assert code == 0 and "measured: 6 of 6 prompts" in said
@@ -151,12 +210,19 @@ def test_a_survey_on_two_workers_its_check_and_its_table(run, letters, tmp_path)
     assert code == 2 and "tokengeom doctor" in err and not (tmp_path / "again.parquet").exists()
 
 
-def test_interrupted_at_the_terminal_with_workers(letters, tmp_path):
-    """Ctrl-C goes to the whole group of processes; one of them answers."""
+def test_an_interrupt_at_the_terminal_is_answered_once(letters, tmp_path):
+    """Ctrl-C goes to the whole group of processes, workers included; only the caller responds."""
     out = tmp_path / "survey.zarr"
     words = command("survey", "--profile", letters, "--n-prompts", 300, "--out", out, "--workers", 2)
-    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+    with subprocess.Popen(
+        words,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
         deadline = time.monotonic() + 120
         while store.count(out) < 3:
             assert process.poll() is None and time.monotonic() < deadline
@@ -168,7 +234,7 @@ def test_interrupted_at_the_terminal_with_workers(letters, tmp_path):
     assert examine(out)[0].is_sound and examine(out)[0].missing
 
 
-def test_own_texts_are_all_measured_with_degrees_seed_and_neighbors_of_choice(run, letters, tmp_path, monkeypatch):
+def test_all_texts_of_ones_own_are_measured_with_the_options_given(run, letters, tmp_path, monkeypatch):
     monkeypatch.setattr("tokengeom_utils.console.LOG_EVERY", 0.0)
     out, essays = tmp_path / "survey.zarr", tmp_path / "essays"
     essays.mkdir()
@@ -184,10 +250,10 @@ def test_own_texts_are_all_measured_with_degrees_seed_and_neighbors_of_choice(ru
     code, _, err = run(*words, "--shuffles", "all")
     assert code == 2 and "--shuffles all is not a list of degrees" in err and err.count("\n") == 1
     code, _, err = run("survey", "--profile", letters, "--prompts", essays / "note.txt", "--out", tmp_path / "no.zarr")
-    assert code == 2 and "has 64 tokens: ask for fewer" in err
+    assert code == 2 and "has 64 tokens: use a smaller n_tokens" in err
 
 
-def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
+def test_a_survey_of_several_models_and_one_not_yet_begun(run, letters, tmp_path):
     out, profile = tmp_path / "survey.zarr", tmp_path / "two.yml"
     parameters = yaml.safe_load(letters.read_text())
     second = tiny_survey.save_model(tmp_path / "second")
@@ -204,7 +270,7 @@ def test_several_models_and_one_that_is_not_begun(run, letters, tmp_path):
     assert code == 3 and "second, of which nothing is measured yet" in said
 
 
-def test_outside_a_checkout_the_profiles_are_pointed_to(tmp_path):
+def test_outside_a_checkout_the_error_points_to_the_profiles(tmp_path):
     from tokengeom_utils.surveys.profiles import load_profile
 
     with pytest.raises(tg.InputError, match="profiles lie in notebooks/profiles of a checkout.*path of a .yml file"):
@@ -212,7 +278,7 @@ def test_outside_a_checkout_the_profiles_are_pointed_to(tmp_path):
 
 
 @pytest.mark.parametrize("ending, package", [(".parquet", "pyarrow"), (".nc", "h5netcdf")])
-def test_an_export_without_its_package(run, tmp_path, monkeypatch, ending, package):
+def test_an_export_names_a_missing_package(run, tmp_path, monkeypatch, ending, package):
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     code, _, err = run("export", "untrained", tmp_path / f"survey{ending}")
     assert code == 2 and f"need the package {package}: pip install {package}" in err and err.count("\n") == 1

@@ -1,7 +1,8 @@
-"""The project as a whole: pins agree, layers hold, sources are clean."""
+"""The project as a whole: its requirements agree, its sources are clean, and its pages can be followed as written."""
 
-import ast
+import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,12 +10,16 @@ from importlib import metadata
 
 import jupytext
 import pytest
+import typer
 import yaml
 from conftest import PROJECT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import tokengeom_utils as tg
+from tokengeom_utils.cli import app
 from tokengeom_utils.site.build import chapters
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -26,12 +31,19 @@ PINS = {
 REQUIREMENTS = [Requirement(r) for r in [*PYPROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
 
 
-# (torch for CUDA asks for one version of triton, torch for a CPU for none.)
+# (A CUDA build of torch requires one version of triton, a CPU build none.)
 @pytest.mark.parametrize("requirement", [r for r in REQUIREMENTS if r.name != "triton"], ids=lambda r: r.name)
 def test_every_requirement_is_pinned_within_its_range(requirement):
     pinned = PINS[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(pinned, prereleases=True)
-    assert "+" not in pinned  # a local build is not on the plain index
+    assert "+" not in pinned  # the default index has no local builds
+
+
+def test_contributing_gives_the_purpose_of_every_requirement():
+    table = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Dependencies")[1]
+    explained = [name for cell in re.findall(r"^\| (\w[\w., -]*) \|", table, re.M)[1:] for name in cell.split(", ")]
+    assert len(set(explained)) == len(explained)
+    assert {canonicalize_name(name) for name in explained} == {canonicalize_name(r.name) for r in REQUIREMENTS}
 
 
 def test_environment_yml_installs_the_same():
@@ -45,10 +57,12 @@ def test_environment_yml_installs_the_same():
 
 
 def test_the_manifest_and_the_pins_name_the_same_packages():
-    from tokengeom_utils.prompts.load import read_pocket_manifest
+    from tokengeom_utils.prompts.pocket import read_pocket_manifest
 
     used = {(canonicalize_name(row["package"]), row["version"]) for row in read_pocket_manifest()}
-    declared = {(canonicalize_name(r.name), PINS[canonicalize_name(r.name)]) for r in map(Requirement, EXTRAS["pocket"])}
+    declared = {
+        (canonicalize_name(r.name), PINS[canonicalize_name(r.name)]) for r in map(Requirement, EXTRAS["pocket"])
+    }
     assert used == declared
 
 
@@ -59,15 +73,16 @@ def test_importing_the_package_is_cheap():
 
 
 def test_every_public_name_exists_and_is_documented():
-    import tokengeom_utils as tg
-
     for name in tg.__all__:
         assert getattr(tg, name).__doc__, name
 
 
 def test_what_the_chapters_import_comes_with_the_book():
-    """And not only with the tests, which the machine that runs them has installed too."""
-    wanted = [*PYPROJECT["dependencies"], *(r for extra in ("book", "cluster", "data", "pocket") for r in EXTRAS[extra])]
+    """The extra for the tests is installed wherever the tests run, so it could hide a missing requirement."""
+    wanted = [
+        *PYPROJECT["dependencies"],
+        *(r for extra in ("book", "cluster", "data", "pocket") for r in EXTRAS[extra]),
+    ]
     installed = set()
     while wanted:
         requirement = Requirement(wanted.pop())
@@ -119,3 +134,78 @@ def test_readme_has_the_two_commands_and_the_makefile_has_them_too():
         assert f"make {target}" in readme and re.search(rf"^{target}:", makefile, re.M)
     screen = "\n".join(readme.splitlines()[:45])
     assert "make book" in screen and "![" in screen
+
+
+# --- pages that people follow ---
+
+GUIDES = {
+    name: (PROJECT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", "book/rerun.md", "benchmarks/README.md", "data/README.md")
+}
+COMMANDS = sorted(
+    {
+        re.split(r"\s{2,}#|[;&]|`", command)[0].strip()
+        for text in GUIDES.values()
+        for command in re.findall(r"\btokengeom ([a-z-]+ [^`\n]+)", text)
+    }
+)
+
+
+def test_the_guides_name_every_command():
+    named = {command.split()[0] for command in COMMANDS}
+    assert named >= set(typer.main.get_command(app).commands) - {"fetch-model"} and len(COMMANDS) > 10
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_guides_is_understood(command):
+    name, *arguments = shlex.split(command)
+    typer.main.get_command(app).commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_targets_and_links_of_the_guides_exist(name):
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in re.findall(r"(?:`|^ *)make ([a-z]+)", GUIDES[name], re.M):
+        assert re.search(rf"^{target}:", makefile, re.M), f"make {target}"
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", GUIDES[name]):
+        assert ((PROJECT / name).parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_paths_in_the_guides_exist(name):
+    places = [PROJECT, PROJECT / "tokengeom_utils", (PROJECT / name).parent]
+    for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", GUIDES[name]):
+        if not path.startswith(("_build/", "my-")):
+            assert any((place / path).exists() for place in places), path
+
+
+def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
+    """Comments give the shapes."""
+    prompts = tg.load_prompts("pocket", n=1)
+    rows = [json.dumps({"id": prompt.id, "domain": prompt.domain, "text": prompt.text}) for prompt in prompts]
+    (tmp_path / "my-texts.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", GUIDES["README.md"], re.M | re.S):
+        for line in filter(None, block.splitlines()):
+            code, _, comment = line.partition("#")
+            value = eval(code, names) if _is_expression(code) else exec(code, names)
+            if shape := re.fullmatch(r"\s*\((.*?),?\)", comment):
+                assert value.ndim == len(shape[1].split(", ")), line
+    assert names["clouds"].hidden.ndim == 3
+    assert tg.open_results("mine.zarr").sizes["prompt"] == 1
+
+
+def _is_expression(code):
+    try:
+        return bool(compile(code.strip(), "README.md", "eval"))
+    except SyntaxError:
+        return False
+
+
+def test_the_example_on_the_first_page_is_current():
+    block = re.search(r"^```python\n(.*?)^```$", (PROJECT / "book" / "index.md").read_text(), re.M | re.S)[1]
+    *setup, call, answer = filter(None, block.splitlines())
+    names = {}
+    exec("\n".join(setup), names)
+    assert answer == f"# {eval(call, names)}"

@@ -1,8 +1,9 @@
-"""A survey of a tiny model that takes a second: for the tests that stop one, here and in other processes.
+"""A survey of a tiny model that takes a second, for tests that stop surveys in this and in other processes.
 
-As a program it runs, or kills, such surveys:  tiny_survey.py FOLDER KILLS
+Run as a program, it kills such surveys:  tiny_survey.py FOLDER KILLS
 """
 
+import dataclasses
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 PROMPTS, DEGREES, REQUEST = 8, (0, 1, 2), {"n_shuffled": 4, "n_tokens": 64, "scale_max": 16, "k_max": 8}
@@ -17,16 +19,23 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz .,;"
 
 
 def save_model(folder):
-    """A Llama of two layers with random weights, and a tokenizer of characters, as files; returns the folder."""
+    """Save a Llama of two layers with random weights and a tokenizer of characters; return the folder."""
     import torch
     import transformers as hf
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     torch.manual_seed(0)
-    config = hf.LlamaConfig(vocab_size=len(ALPHABET), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-                            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
+    config = hf.LlamaConfig(
+        vocab_size=len(ALPHABET),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+    )
     network = hf.AutoModelForCausalLM.from_config(config)
-    with torch.no_grad():  # larger weights than at initialization: layers that differ
+    with torch.no_grad():  # larger weights than at initialization, so that layers differ
         for weight in network.parameters():
             weight.mul_(3)
     network.save_pretrained(folder)
@@ -38,6 +47,7 @@ def save_model(folder):
 
 
 def prompts(n=PROMPTS):
+    """Prompts of random letters."""
     from tokengeom_utils import Prompt
 
     generator = random.Random(0)
@@ -45,18 +55,28 @@ def prompts(n=PROMPTS):
 
 
 def run(model, out, **options):
+    """Run the survey, or resume it."""
     import tokengeom_utils as tg
 
-    return tg.survey(model, prompts(), DEGREES, out, **{**REQUEST, "model_name": "tiny", **options})
+    return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
+
+
+def named(model, **options):
+    """A model, or a folder with one, under the same name wherever its files are."""
+    from tokengeom_utils.surveys.plan import LazyModel
+
+    if isinstance(model, (str, Path)):
+        return LazyModel(model, name="tiny", **options)
+    return dataclasses.replace(model, name="tiny")
 
 
 def files(store):
-    """Every file of a store with its bytes."""
+    """Return the bytes of every file of a store."""
     return {str(p.relative_to(store)): p.read_bytes() for p in sorted(store.rglob("*")) if p.is_file()}
 
 
 def in_a_child(what):
-    """Start ``what`` in a process of its own, which ends with 0 if all went well."""
+    """Call ``what`` in a forked process, which exits with 0 on success; return its id."""
     pid = os.fork()
     if not pid:
         try:
@@ -70,43 +90,64 @@ def in_a_child(what):
 
 
 def end(child):
-    """Wait for a child; whether it was killed. Any other way than that or success is an error."""
+    """Wait for a child; return whether it was killed. Any end other than that or success is an error."""
     _, status = os.waitpid(child, 0)
     assert status == 0 or os.WIFSIGNALED(status), status
     return status != 0
 
 
 def main(folder, kills):
-    """Kill surveys at random moments, each time letting the next go on; reports what was left each time."""
+    """Kill surveys at random moments, resuming each time; print the state of the store after each."""
     import torch
-    import tokengeom_utils.clouds.kernels.cpu.gride
-    import tokengeom_utils.clouds.kernels.cpu.pairs  # noqa: F401  (what the children would import one after the other)
     import xarray  # noqa: F401
     import zarr  # noqa: F401
-    from tokengeom_utils.surveys.doctor import examine
-    from tokengeom_utils.models.load import load_model
-    from tokengeom_utils.surveys.store import exists
 
-    torch.set_num_threads(1)  # the children are forks: no thread may run before them
+    import tokengeom_utils.clouds.kernels.cpu.gride
+    import tokengeom_utils.clouds.kernels.cpu.pairs  # noqa: F401  (imported once, before the children fork)
+    from tokengeom_utils.models.load import load_model
+    from tokengeom_utils.surveys.doctor import examine
+    from tokengeom_utils.surveys.store import count, exists
+
+    torch.set_num_threads(1)  # no thread may run before a fork
     model = load_model(save_model(folder / "model"))
     whole, out = folder / "whole.zarr", folder / "survey.zarr"
     end(in_a_child(lambda: run(model, folder / "warm-up.zarr")))
-    started = time.perf_counter()
-    end(in_a_child(lambda: run(model, whole)))
-    seconds = time.perf_counter() - started
+
+    def wait_for_prompts(store, n):
+        """Wait until a store holds more than ``n`` prompts; return the seconds it took."""
+        started = time.perf_counter()
+        while count(store) <= n:
+            assert time.perf_counter() - started < 60
+            time.sleep(0.001)
+        return time.perf_counter() - started
+
+    child = in_a_child(partial(run, model, whole))
+    starting = wait_for_prompts(whole, 0)
+    measuring = wait_for_prompts(whole, PROMPTS - 1)
+    end(child)
     generator, left = random.Random(1), []
-    for _ in range(kills):
+    for attempt in range(kills):
         if left and left[-1]["done"] == PROMPTS:
             out = out.with_stem(f"{out.stem}-again")
-        child = in_a_child(lambda: run(model, out))
-        time.sleep(generator.uniform(0, 0.6 * seconds))
+        child = in_a_child(partial(run, model, out))
+        if attempt % 2:  # while it starts
+            time.sleep(generator.uniform(0, starting))
+        else:  # while it measures
+            wait_for_prompts(out, left[-1]["done"] % PROMPTS if left else 0)
+            time.sleep(generator.uniform(0, 0.5 * measuring))
         os.kill(child, signal.SIGKILL)
         killed = end(child)
         report = examine(out)[0] if exists(out) else None
         done = report.n_prompts - len(report.missing) if report else 0
-        seconds *= 1 if done else 1.2  # a machine that has become slower
-        left.append({"store": out.name, "done": done, "killed": killed, "is_sound": not report or report.is_sound,
-                     "is_whole": done == PROMPTS and files(out) == files(whole)})
+        left.append(
+            {
+                "store": out.name,
+                "done": done,
+                "killed": killed,
+                "is_sound": not report or report.is_sound,
+                "is_whole": done == PROMPTS and files(out) == files(whole),
+            }
+        )
     end(in_a_child(lambda: run(model, out)))
     print(json.dumps({"left": left, "last": str(out), "whole": str(whole)}))
 

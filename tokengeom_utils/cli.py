@@ -1,32 +1,44 @@
-"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model."""
+"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model.
+
+Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
+Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
+"""
 
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from .version import __version__
-
 from . import processor
 from .errors import BuildError, InputError, PartialSurvey
+from .version import __version__
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="Measure the geometry of token clouds, and build the book about it.")
-Model = Annotated[Optional[str], typer.Option(help="smollm2-135m, a folder, or a Hub id.")]
-Profile = Annotated[str, typer.Option(help="quick, standard, paper, or a .yml file.")]
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+MODEL_HELP = "smollm2-135m, a folder, a Hub id such as owner/name, or untrained:MODEL."
+Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
+Profile = Annotated[str, typer.Option(help="quick, standard, paper, or the path of a .yml file.")]
+ScaleMax = typer.Option(min=2, help="Largest range scaling of the intrinsic dimension.")
 
 
 @app.command()
 def book(
     profile: Profile = "quick",
     model: Model = None,
-    out: Annotated[Optional[Path], typer.Option(help="Where to build; _build/PROFILE unless given.")] = None,
-    results: Annotated[Optional[str], typer.Option(help="Show this survey, a path or standard; measure none.")] = None,
-):
-    """Survey, execute every chapter, build the site; only what has become stale."""
+    out: Annotated[Path | None, typer.Option(help="Folder to build in; _build/PROFILE if not given.")] = None,
+    results: Annotated[
+        str | None,
+        typer.Option(help="Use this finished survey, a path or standard, instead of measuring one."),
+    ] = None,
+) -> None:
+    """Build the book: run the survey, execute every chapter, build the site.
+
+    A second run redoes only what changed.
+
+    Exit code 0: built. 1: a chapter or the site failed. 2: bad input. 3: the survey stopped early; rerun to resume.
+    """
     from .site.build import build_book
 
     build_book(profile, out=out, results=results, model=model)
@@ -34,60 +46,93 @@ def book(
 
 @app.command()
 def survey(
-    out: Annotated[Path, typer.Option(help="The Zarr store to write or to complete.")],
+    out: Annotated[Path, typer.Option(help="Zarr store to create or to complete.")],
     profile: Profile = "quick",
     model: Model = None,
-    prompts: Annotated[Optional[str], typer.Option(help="pocket, pile-10k, or a path.")] = None,
-    n_prompts: Annotated[Optional[int], typer.Option(min=1, help="All those of --prompts unless given.")] = None,
-    n_shuffled: Annotated[Optional[int], typer.Option(min=0)] = None,
-    shuffles: Annotated[Optional[str], typer.Option(help="Shuffle degrees, such as 0,1,5.")] = None,
-    n_tokens: Annotated[Optional[int], typer.Option(min=4)] = None,
-    seed: Annotated[Optional[int], typer.Option(min=0, help="Of the shuffles.")] = None,
-    scale_max: Annotated[Optional[int], typer.Option(min=2)] = None,
-    k_max: Annotated[Optional[int], typer.Option(min=1)] = None,
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, ...")] = None,
-    dtype: Annotated[Optional[str], typer.Option(help="auto, float32, bfloat16, ...")] = None,
-    batch: Annotated[Optional[int], typer.Option(min=1, help="Measurements per forward pass.")] = None,
-    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes on this machine.")] = None,
-    scheduler: Annotated[Optional[str], typer.Option(help="A running Dask scheduler: tcp://HOST:PORT.")] = None,
-    jobqueue: Annotated[Optional[Path], typer.Option(help="A .yml file that describes jobs of a batch system.")] = None,
-    show_job: Annotated[bool, typer.Option("--show-job", help="Print the job's script, and submit nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")] = False,
-):
-    """Measure many prompts into one store; a second run continues where the first stopped.
+    prompts: Annotated[str | None, typer.Option(help="pocket, pile-10k, or the path of your own texts.")] = None,
+    n_prompts: Annotated[
+        int | None, typer.Option(min=1, help="Number of prompts; with --prompts, all of them if not given.")
+    ] = None,
+    n_shuffled: Annotated[
+        int | None, typer.Option(min=0, help="Number of prompts that are also measured shuffled.")
+    ] = None,
+    shuffles: Annotated[str | None, typer.Option(help="Degrees of shuffling, such as 0,1,5.")] = None,
+    n_tokens: Annotated[int | None, typer.Option(min=4, help="Tokens per prompt.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the shuffles.")] = None,
+    scale_max: Annotated[int | None, ScaleMax] = None,
+    k_max: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of neighbors of the neighborhood overlap.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16, ...")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Measurements per forward pass.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes on this machine.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler: tcp://HOST:PORT.")] = None,
+    jobqueue: Annotated[
+        Path | None, typer.Option(help="A .yml file that describes the jobs of a batch system.")
+    ] = None,
+    show_job: Annotated[bool, typer.Option("--show-job", help="Print the job script; submit nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something goes wrong.")] = False,
+) -> None:
+    """Measure many prompts into one store.
 
-    Exit code 0: complete. 3: stopped before its end; what is measured is safe. 2: bad input.
+    Options replace the values of the profile. Rerun the same command to resume a survey that stopped.
+
+    Exit code 0: complete. 2: bad input. 3: stopped early; every finished prompt is stored.
     """
     from .surveys.cluster import job_script, open_client, read_jobs
-    from .console import say
-    from .surveys.profiles import load_profile
-    from .surveys.run import run_profile
 
     if show_job:
+        from .console import say
+
         if jobqueue is None:
-            raise InputError("--show-job needs --jobqueue FILE.yml")
+            raise InputError("--show-job needs the description of a job: add --jobqueue FILE.yml")
         say(job_script(read_jobs(jobqueue)).rstrip())
         return
-    try:
-        degrees = shuffles and [int(degree) for degree in shuffles.split(",")]
-    except ValueError:
-        raise InputError(f"--shuffles {shuffles} is not a list of degrees such as 0,1,5") from None
-    parameters = load_profile(profile, model=model, prompts=prompts, n_prompts=n_prompts, n_shuffled=n_shuffled,
-                              shuffles=degrees, n_tokens=n_tokens, seed=seed, scale_max=scale_max, k_max=k_max,
-                              device=device, dtype=dtype, batch=batch)
+    from .surveys.profiles import load_profile
+    from .surveys.request import check_request
+
+    parameters = load_profile(
+        profile,
+        model=model,
+        prompts=prompts,
+        n_prompts=n_prompts,
+        n_shuffled=n_shuffled,
+        shuffles=_degrees(shuffles),
+        n_tokens=n_tokens,
+        seed=seed,
+        scale_max=scale_max,
+        k_max=k_max,
+        device=device,
+        dtype=dtype,
+        batch=batch,
+    )
     if prompts and n_prompts is None:  # the profile's number is that of its own prompts
         parameters["n_prompts"] = None
+    degrees = parameters["shuffles"] if parameters["n_shuffled"] else []
+    check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
+    from .console import say
+    from .surveys.run import run_profile  # torch: after everything that can fail without it
+
     with open_client(workers, scheduler, jobqueue) as client:
         results = run_profile(parameters, out, client, quiet)
     if not quiet:
         say(f"{results.sizes['prompt']} prompts in {out}")
 
 
-@app.command()
-def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]):
-    """Check every chunk of a survey against its checksum, and every value against what it can be.
+def _degrees(text):
+    """The degrees of shuffling in an option; None without one."""
+    try:
+        return text and [int(degree) for degree in text.split(",")]
+    except ValueError:
+        raise InputError(f"--shuffles {text} is not a list of degrees: use one such as 0,1,5") from None
 
-    Exit code 0: sound and complete. 3: sound, but not complete. 1: something is damaged.
+
+@app.command()
+def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]) -> None:
+    """Check every chunk of a survey against its checksum, and every value against its range.
+
+    Exit code 0: sound and complete. 1: damaged. 2: no survey there. 3: sound but incomplete.
     """
     from .console import console, say
     from .surveys.doctor import examine
@@ -105,10 +150,10 @@ def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]):
 
 @app.command()
 def export(
-    store: Annotated[Path, typer.Argument(help="A survey store.")],
-    out: Annotated[Path, typer.Argument(help="A name that ends in .parquet, .nc or .zarr.")],
-):
-    """Write a survey as a tidy Parquet table, as NetCDF, or as a compact store."""
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+    out: Annotated[Path, typer.Argument(help="File to write; it must end in .parquet, .nc, or .zarr.")],
+) -> None:
+    """Write a survey as a tidy Parquet table, as NetCDF, or as a compact Zarr store."""
     from .console import say
     from .surveys.export import export as write
     from .surveys.results import open_results
@@ -121,83 +166,99 @@ def export(
 @app.command()
 def measure(
     text: Annotated[Path, typer.Argument(help="A text file.")],
-    model: Model = "smollm2-135m",
-    n_tokens: Annotated[int, typer.Option(min=4)] = 1024,
-    shuffle: Annotated[int, typer.Option(min=0)] = 0,
-    seed: int = 42,
-    scale_max: Annotated[int, typer.Option(min=2)] = 256,
-    out: Annotated[Optional[Path], typer.Option(help="Write everything to this .csv file as well.")] = None,
-):
-    """Measure one text and print what every layer's cloud looks like."""
-    from rich.table import Table
-
-    from .console import console, say
-    from .prompts.load import load_prompts
-    from .models.load import load_model
-    from .surveys.measure import measure as measure_prompt
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "smollm2-135m",
+    n_tokens: Annotated[int, typer.Option(min=4, help="Measure this many tokens from the start of the text.")] = 1024,
+    shuffle: Annotated[int, typer.Option(min=0, help="Degree of shuffling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 42,
+    scale_max: Annotated[int, ScaleMax] = 256,
+    out: Annotated[Path | None, typer.Option(help="Also write every observable to this .csv file.")] = None,
+) -> None:
+    """Measure one text and print one line per layer."""
+    from .prompts.files import TABLES
     from .surveys.request import check_request
 
     k_max = min(31, n_tokens - 1)
     check_request(n_tokens, (shuffle,), scale_max, k_max)
-    if text.suffix in (".jsonl", ".json", ".csv", ".parquet") or not text.is_file():
-        raise InputError(f"{text} is not a text file")
+    if not text.is_file():
+        raise InputError(f"there is no text file {text}: check the path")
+    if text.suffix in TABLES:
+        raise InputError(f"{text} is not a text file but a table: measure its texts with  tokengeom survey --prompts")
+    from .console import console, say
+    from .models.load import load_model
+    from .prompts.load import load_prompts
+    from .surveys.measure import measure as measure_prompt
+
     prompt = load_prompts(text)[0]
     with console.status(f"measuring {n_tokens} tokens of {text.name} ..."):
         found = measure_prompt(load_model(model), prompt, shuffle, n_tokens, seed, scale_max, k_max)
+    console.print(_table(found, text.name))
+    if out:
+        found.to_dataframe().to_csv(out)
+        say(f"all observables are in {out}")
+
+
+def _table(found, name):
+    """The main observables of one text, a row per layer."""
+    from rich.table import Table
+
     distinct = found.distinct_tokens.item()
-    table = Table(title=f"{text.name}: loss {found.loss.item():.3f} nats, {distinct} distinct tokens")
+    table = Table(title=f"{name}: loss {found.loss.item():.3f} nats, {distinct} distinct tokens")
     for heading in ("layer", "dimension, scale 2", "overlap, k = 2", "cosine similarity", "angle"):
         table.add_column(heading, justify="right")
     for layer in found.layer.values:
         row = found.sel(layer=layer)
         d, e = row.intrinsic_dimension[0].item(), row.intrinsic_dimension_error[0].item()
-        table.add_row(str(layer), f"{d:.2f} ± {e:.2f}", f"{row.neighborhood_overlap[1].item():.3f}",
-                      f"{row.cosine_similarity.item():.3f}", f"{row.neighbor_angle.item():.1f}°")
-    console.print(table)
-    if out:
-        found.to_dataframe().to_csv(out)
-        say(f"everything is in {out}")
+        table.add_row(
+            str(layer),
+            f"{d:.2f} ± {e:.2f}",
+            f"{row.neighborhood_overlap[1].item():.3f}",
+            f"{row.cosine_similarity.item():.3f}",
+            f"{row.neighbor_angle.item():.1f}°",
+        )
+    return table
 
 
 @app.command("fetch-model")
 def fetch_model(
-    model: Annotated[str, typer.Argument(help="smollm2-135m, a Hub id, or a folder.")] = "smollm2-135m",
-):
-    """Bring a model onto this machine: the bundled one is 93 MB, once; its hash is checked."""
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)] = "smollm2-135m",
+) -> None:
+    """Download a model and check it; the default is the bundled model (93 MB)."""
     from .console import say
     from .models.load import fetch_model as fetch
 
     say(f"the model is in {fetch(model, say)}")
 
 
-def _version(value: bool):
+def _version(value):
+    """Print the version and exit."""
     if value:
         typer.echo(__version__)
         raise typer.Exit
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False):
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Measure the geometry of token clouds, and build the book about it."""
 
 
-def main():
-    """Entry point: bad input is one line and exit code 2, a survey in part exit code 3, a failed build exit code 1."""
+def main() -> None:
+    """Run the command line.
+
+    An error is one line on standard error. Exit code 1: a failed build. 2: bad input. 3: an incomplete survey.
+    """
     processor.apply()
     warnings.formatwarning = lambda message, *_: f"tokengeom: {message}\n"
-    if not sys.stderr.isatty():  # the bars of libraries belong on a terminal, not in a log
+    if not sys.stderr.isatty():  # progress bars of libraries belong on a terminal, not in a log
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         app()
-    except InputError as error:
+    except (BuildError, InputError, PartialSurvey) as error:
         print(f"tokengeom: {error}", file=sys.stderr)
-        sys.exit(2)
-    except PartialSurvey as error:
-        print(f"tokengeom: {error}", file=sys.stderr)
-        sys.exit(3)
-    except BuildError as error:
-        print(f"tokengeom: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,95 @@
-"""What long commands say while they work: a bar on a terminal, a line now and then in a log."""
+"""Progress output: a bar on a terminal, an occasional line in a log."""
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(soft_wrap=True, highlight=False)
-LOG_EVERY = 20.0  # seconds
+LOG_EVERY = 20.0  #: seconds between two lines of progress in a log
 
 
-def say(text):
-    """One plain line."""
+def say(text: str) -> None:
+    """Print one plain line.
+
+    Parameters
+    ----------
+    text : str
+        Printed as it is, without markup.
+    """
     console.print(text, markup=False)
 
 
 @contextmanager
-def track(description, total, quiet=False):
-    """Progress over ``total`` steps; yields ``advance(done, note="")``, silent until its first call."""
+def track(description: str, total: int, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Show progress over a number of steps.
+
+    Parameters
+    ----------
+    description : str
+    total : int
+        Number of steps.
+    quiet : bool
+        Show nothing.
+
+    Yields
+    ------
+    callable
+        To be called as ``advance(done, note="")`` with the number of steps done so far. Nothing is shown before the
+        first call.
+
+    Examples
+    --------
+    >>> with track("copying", total=2, quiet=True) as advance:
+    ...     advance(1)
+    """
     if quiet:
         yield lambda done, note="": None
-        return
-    if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-        bar = Progress(*columns, console=console)
-        task = bar.add_task(description, total=total, note="")
-
-        def advance(done, note=""):
-            bar.start()
-            bar.update(task, completed=done, note=note)
-
-        try:
+    elif console.is_terminal:
+        with _bar(description, total) as advance:
             yield advance
-        finally:
-            bar.stop()
-        return
+    else:
+        yield _lines(description, total)
 
+
+@contextmanager
+def _bar(description, total):
+    """Progress as a bar."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    bar = Progress(*columns, console=console)
+    task = bar.add_task(description, total=total, note="")
+
+    def advance(done, note=""):
+        bar.start()
+        bar.update(task, completed=done, note=note)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+def _lines(description, total):
+    """Progress as a line every ``LOG_EVERY`` seconds."""
     started = last = first = None
 
     def advance(done, note=""):
@@ -51,4 +103,4 @@ def track(description, total, quiet=False):
             say(f"{description}: {done}/{total}, about {left:.0f} s left {note}".rstrip())
             last = now
 
-    yield advance
+    return advance

@@ -1,3 +1,3 @@
-"""The package's version, in a module of its own so that reading it imports nothing."""
+"""The package's version, in a module of its own so that reading it imports nothing else."""
 
 __version__ = "0.2.0"

@@ -1,26 +1,30 @@
-"""The exercises of all chapters: each has a solution, and each checker tells one from the other with a hint."""
+"""The exercises of all chapters: each has a solution, and a checker that accepts it and gives hints for mistakes."""
 
 import ast
 import inspect
 import re
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import tokengeom_utils as tg
 from conftest import PROJECT
+
+import tokengeom_utils as tg
 from tokengeom_utils import check
 from tokengeom_utils.site.build import chapters
 
 BLOCK = re.compile(r"^(`{3,}|:{3,})\{(exercise|solution)\} *([^\n]*)\n(.*?)^\1$", re.M | re.S)
 CODE = re.compile(r"^~~~python\n(.*?)^~~~$", re.M | re.S)
 OPTION = re.compile(r"^:(\w+): *(.*)$", re.M)
+CALL = re.compile(r"tg\.check\.(\w+)")
+MACHINERY = ["Answer", "checker", "close", "expect"]
 CHECKERS = {name: f for name, f in vars(check).items() if hasattr(f, "__wrapped__")}
 
 
 def blocks():
-    """(chapter, exercises by label, solutions by label) for every chapter."""
+    """Yield (chapter, exercises by label, solutions by label) for every chapter."""
     for source in chapters(PROJECT):
         found = {"exercise": {}, "solution": {}}
         for _, kind, argument, body in BLOCK.findall(source.read_text(encoding="utf-8")):
@@ -33,13 +37,18 @@ def blocks():
 
 
 BOOK = list(blocks())
-PAIRS = [(chapter, label, exercises[label], solutions.get(label)) for chapter, exercises, solutions in BOOK
-         for label in exercises]
+PAIRS = [
+    (chapter, label, exercises[label], solutions.get(label))
+    for chapter, exercises, solutions in BOOK
+    for label in exercises
+]
 CODING = [pytest.param(*pair, id=pair[1]) for pair in PAIRS if "tg.check" in pair[2]["text"]]
+#: chapter -> the checkers of its exercises, in order
+USED = {chapter: CALL.findall("".join(e["text"] for e in exercises.values())) for chapter, exercises, _ in BOOK}
 
 
 def run(code, **given):
-    """Run code of an exercise; returns its names and what its last line, the check, answered."""
+    """Run the code of an exercise; return its names and the answer of its last line, the check."""
     names = {"np": np, "torch": torch, "tg": tg, **given}
     *lines, last = code.strip().split("\n")
     exec("\n".join(lines), names)
@@ -61,7 +70,7 @@ def test_every_exercise_of_a_chapter_has_its_solution(chapter, exercises, soluti
     for label, exercise in exercises.items():
         assert label.startswith("ex-") and exercise["title"]
         assert solutions[label]["options"] == {"class": "dropdown"}
-        assert len(CODE.sub("", solutions[label]["text"]).split()) >= 8, f"{label}: the solution says not why"
+        assert len(CODE.sub("", solutions[label]["text"]).split()) >= 8, f"{label}: the solution gives no reason"
 
 
 def test_labels_are_unique():
@@ -84,7 +93,7 @@ def test_the_stub_fails_with_a_hint_and_the_solution_passes(chapter, label, exer
 
 
 @pytest.mark.parametrize("chapter, label, exercise, solution", CODING)
-def test_a_body_that_fails_or_returns_nonsense_is_told_so(chapter, label, exercise, solution):
+def test_a_body_that_fails_or_returns_nonsense_gets_a_hint(chapter, label, exercise, solution):
     stub = exercise["code"][0]
     function = re.search(r"def (\w+)\(", stub)[1]
     call = stub.strip().split("\n")[-1]
@@ -92,20 +101,50 @@ def test_a_body_that_fails_or_returns_nonsense_is_told_so(chapter, label, exerci
     def fails(*args):
         raise ValueError("no idea")
 
-    for attempt in (fails, lambda *args: "text", lambda *args: np.zeros(3), lambda *args: -12345.678):
+    for attempt in (fails, *NONSENSE[:3]):
         _, verdict = run(call, **{function: attempt})
         assert not verdict.passed and verdict.hint
     _, verdict = run(call, **{function: fails})
     assert "no idea" in verdict.hint
 
 
-def test_every_checker_is_used_by_an_exercise():
-    used = {re.search(r"tg\.check\.(\w+)", param.values[2]["text"])[1] for param in CODING}
-    assert used == CHECKERS.keys()
+def test_the_package_follows_the_book():
+    """Each chapter's checkers are in its module, in the order of its exercises, and the package lists all of them."""
+    modules = {path.stem for path in Path(check.__file__).parent.glob("*.py")} - {"__init__", "answer"}
+    assert modules == {chapter for chapter, used in USED.items() if used}
+    for chapter in modules:
+        source = ast.parse(inspect.getsource(import_module(f"{check.__name__}.{chapter}")))
+        functions = [node for node in source.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+        assert [function.name for function in functions] == USED[chapter], chapter
+    assert check.__all__ == MACHINERY + [name for used in USED.values() for name in used]
+    assert CHECKERS.keys() == set(check.__all__) - set(MACHINERY)
+
+
+@pytest.mark.parametrize("chapter", [chapter for chapter, used in USED.items() if used])
+def test_a_module_names_its_chapter(chapter):
+    title = re.search(r"^# (.*)$", (PROJECT / "notebooks" / f"{chapter}.md").read_text(encoding="utf-8"), re.M)[1]
+    assert f'the chapter "{title}"' in import_module(f"{check.__name__}.{chapter}").__doc__
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_no_module_hides_a_checker(name):
+    assert not inspect.ismodule(getattr(check, name))
+    assert not (Path(check.__file__).parent / f"{name}.py").exists()
+
+
+@pytest.mark.parametrize("chapter, label, exercise, solution", CODING)
+def test_a_checker_states_the_function_it_asks_for(chapter, label, exercise, solution):
+    """Its docstring begins with the signature in the stub and takes one to four lines."""
+    name = CALL.search(exercise["text"])[1]
+    text = CHECKERS[name].__doc__.strip()
+    signature = re.search(r"def (\w+\(.*\)):", exercise["code"][0])[1]
+    assert text.startswith(f"Check ``{signature}``: ")
+    assert 1 <= sum(bool(line.strip()) for line in text.splitlines()) <= 4
+    assert inspect.signature(CHECKERS[name]).return_annotation is check.Answer
 
 
 def hints(name):
-    """The texts of the hints in a checker's source; what is filled in shows as three dots."""
+    """Yield the hints in a checker's source; three dots stand for what is filled in."""
     for node in ast.walk(ast.parse(inspect.getsource(CHECKERS[name].__wrapped__))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expect":
             hint = node.args[1]
@@ -115,39 +154,25 @@ def hints(name):
 
 @pytest.mark.parametrize("name", CHECKERS)
 def test_hints_are_sentences_and_there_are_several(name):
-    assert CHECKERS[name].__doc__
-    assert len(list(hints(name))) >= 2, f"{name} knows fewer than two mistakes"
+    assert len(list(hints(name))) >= 2, f"{name} recognizes fewer than two mistakes"
     for hint in hints(name):
         assert len(hint.split()) >= 5 and not re.match(r"(wrong|incorrect)\b", hint, re.I), hint
 
 
-MISTAKES = [(getattr(checker, "__name__", checker), attempt)
-            for module in ("theory", "metrics", "shuffle", "loss", "beyond")
-            for checker, attempt, _ in import_module(f"test_check_{module}").WRONG]
+MISTAKES = [
+    (name, attempt)
+    for path in sorted(Path(__file__).parent.glob("test_check_*.py"))
+    for name, attempt, _ in import_module(path.stem).WRONG
+]
 NONSENSE = [lambda *args: "text", lambda *args: np.zeros(3), lambda *args: -12345.678, lambda *args: 0.5]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CHECKERS)
-def test_every_hint_of_a_checker_is_given_to_some_mistake(name):
+def test_every_hint_of_a_checker_is_given_for_some_mistake(name):
     mistakes = [attempt for checker, attempt in MISTAKES if checker == name]
     assert len(mistakes) >= 2
     given = [CHECKERS[name](attempt).hint for attempt in mistakes + NONSENSE]
     for hint in hints(name):
         pattern = ".*".join(map(re.escape, hint.split("...")))
-        assert any(re.fullmatch(pattern, answer, re.S) for answer in given), f"no mistake is told: {hint}"
-
-
-def test_a_wrong_attempt_is_told_what_is_wrong():
-    def told(name, attempt):
-        answer = CHECKERS[name](attempt)
-        assert not answer.passed
-        return answer.hint
-
-    assert "other" in told("chance_overlap", lambda k, n: k / n)
-    assert "N / (N - 1)" in told("two_nn", lambda r: len(r) / np.log(r[:, 1] / r[:, 0]).sum())
-    assert "1 / d" in told("two_nn", lambda r: np.log(r[:, 1] / r[:, 0]).mean())
-    assert "radians" in told("neighbor_angle", lambda a, b, c: np.arccos((a**2 + b**2 - c**2) / (2 * a * b)))
-    assert "all pairs" in told("mean_cosine", lambda x: ((x / x.norm(dim=1, keepdim=True))
-                                                         @ (x / x.norm(dim=1, keepdim=True)).T).mean())
-    assert "square" in told("mean_cosine", lambda x: (x / x.norm(dim=1, keepdim=True)).mean(0).norm())
+        assert any(re.fullmatch(pattern, answer, re.S) for answer in given), f"no mistake gets the hint: {hint}"

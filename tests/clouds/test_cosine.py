@@ -42,7 +42,7 @@ def test_only_directions_matter():
     rng = np.random.default_rng(2)
     cloud = rng.normal(size=(50, 8)) + 1
     lengths = 10 ** rng.uniform(-3, 3, size=(50, 1))
-    for before, after in zip(cosine_similarity(cloud), cosine_similarity(cloud * lengths)):
+    for before, after in zip(cosine_similarity(cloud), cosine_similarity(cloud * lengths), strict=True):
         assert after.item() == pytest.approx(before.item(), rel=1e-12)
 
 
@@ -51,7 +51,7 @@ def test_stack_equals_one_layer_at_a_time():
     result = cosine_similarity(stack)
     assert result.mean.shape == (2, 3)
     for i in np.ndindex(2, 3):
-        for whole, single in zip(result, cosine_similarity(stack[i])):
+        for whole, single in zip(result, cosine_similarity(stack[i]), strict=True):
             np.testing.assert_allclose(whole[i], single, rtol=1e-12)
 
 

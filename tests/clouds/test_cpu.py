@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+
 from tokengeom_utils.clouds.kernels import products
 from tokengeom_utils.clouds.kernels.cpu.pairs import layer as screened_layer
 from tokengeom_utils.clouds.kernels.reference.pairs import layer as exact_layer
@@ -140,7 +141,7 @@ def test_a_batch_is_its_clouds():
     for i in range(2):
         for j in range(3):
             one = screened_layer(stack[i, j], ranks_up_to(32), 9)
-            for whole, single in zip(found[:-1] + found.cosine, one[:-1] + one.cosine):
+            for whole, single in zip(found[:-1] + found.cosine, one[:-1] + one.cosine, strict=True):
                 np.testing.assert_array_equal(whole[i, j], single)
 
 
@@ -153,9 +154,18 @@ def test_every_layer_of_the_model(model):
 
 
 def test_the_process_that_compiles_finds_the_same_as_those_that_come_after(tmp_path):
-    code = ("import sys, numpy, torch, tokengeom_utils as tg; "
-            "found = tg.observables(torch.randn(2, 61, 300, generator=torch.Generator().manual_seed(0)), 16, 8); "
-            "sys.stdout.buffer.write(b''.join(found[name].values.tobytes() for name in sorted(found)))")
-    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True,
-                           env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}).stdout for _ in range(2)]
+    code = (
+        "import sys, numpy, torch, tokengeom_utils as tg; "
+        "found = tg.observables(torch.randn(2, 61, 300, generator=torch.Generator().manual_seed(0)), 16, 8); "
+        "sys.stdout.buffer.write(b''.join(found[name].values.tobytes() for name in sorted(found)))"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        ).stdout
+        for _ in range(2)
+    ]
     assert said[0] == said[1] and len(said[0]) > 300

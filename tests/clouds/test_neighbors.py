@@ -116,7 +116,7 @@ def test_stack_equals_one_cloud_at_a_time():
         assert table.is_duplicate.shape == (2, 3, 40)
         for i in range(2):
             for j in range(3):
-                for whole, single in zip(table, nearest_neighbors(stack[i, j], 6, drop_duplicates=drop)):
+                for whole, single in zip(table, nearest_neighbors(stack[i, j], 6, drop_duplicates=drop), strict=True):
                     np.testing.assert_array_equal(whole[i, j], single)
     assert table.is_duplicate.nonzero().tolist() == [[1, 2, 5]]
 
@@ -240,7 +240,9 @@ def test_two_identical_tokens_have_no_distinct_neighbor():
 
 def test_dropping_changes_nothing_without_duplicates():
     cloud = gaussian(40, 5)
-    for plain, dropped in zip(nearest_neighbors(cloud, 9), nearest_neighbors(cloud, 9, drop_duplicates=True)):
+    for plain, dropped in zip(
+        nearest_neighbors(cloud, 9), nearest_neighbors(cloud, 9, drop_duplicates=True), strict=True
+    ):
         np.testing.assert_array_equal(plain, dropped)
 
 
@@ -304,7 +306,7 @@ def test_angles_of_a_stack_equal_the_scalar_product():
     table = nearest_neighbors(stack, 4)
     angles = neighbor_angles(torch.tensor(stack), table)
     assert angles.shape == (3, 60) and angles.dtype == torch.float64
-    for cloud, (distances, indices), result in zip(stack, zip(table.distances, table.indices), angles):
+    for cloud, indices, result in zip(stack, table.indices, angles, strict=True):
         u, v = cloud[indices[:, 0]] - cloud, cloud[indices[:, 1]] - cloud
         cosine = (u * v).sum(1) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
         expected = np.degrees(np.arccos(cosine))

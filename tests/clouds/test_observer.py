@@ -1,5 +1,6 @@
 """All the observables of a stack of clouds: against their definitions written out, and what must leave them alone."""
 
+import itertools
 import os
 import warnings
 from contextlib import contextmanager
@@ -7,23 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tokengeom_utils as tg
 import torch
 import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
+from torch.multiprocessing.reductions import StorageWeakRef
+
+import tokengeom_utils as tg
 from tokengeom_utils import processor
 from tokengeom_utils.clouds.kernels import products
 from tokengeom_utils.clouds.kernels.reference import overlap as reference_overlap
 from tokengeom_utils.clouds.kernels.reference import pairs
-from tokengeom_utils.models.extract import stream_clouds
 from tokengeom_utils.clouds.observer import Observer
+from tokengeom_utils.models.extract import stream_clouds
 from tokengeom_utils.models.load import LanguageModel
 from tokengeom_utils.schema import OBSERVABLES
 from tokengeom_utils.surveys.measure import measure_tokens
-from torch.multiprocessing.reductions import StorageWeakRef
 
 OF_LAYERS = {name for name, row in OBSERVABLES.items() if "layer" in row.dims}
 COSINES = {"cosine_similarity", "cosine_similarity_std", "cosine_similarity_distinct"}
@@ -118,7 +120,7 @@ def plain_gride(distances, n2):
 
 def plain_overlap(a, b, k):
     """One token after the other."""
-    return sum(len(set(x) & set(y)) for x, y in zip(a[:, :k].tolist(), b[:, :k].tolist())) / (len(a) * k)
+    return sum(len(set(x) & set(y)) for x, y in zip(a[:, :k].tolist(), b[:, :k].tolist(), strict=True)) / (len(a) * k)
 
 
 def plain_angle(cloud, order):
@@ -146,7 +148,9 @@ def plain_observables(stack, scale_max, k_max):
         directions = cloud / np.linalg.norm(cloud, axis=1, keepdims=True)
         cosine = directions @ directions.T
         of_distinct = sorted_neighbors(np.unique(cloud, axis=0))[0]
-        dimension, error = zip(*(plain_gride(of_distinct, 2**i) for i in range(1, 20) if 2**i <= scale_max))
+        dimension, error = zip(
+            *(plain_gride(of_distinct, 2**i) for i in range(1, 20) if 2**i <= scale_max), strict=True
+        )
         near = distances[:, : k_max + 1]
         for name, value in {
             "intrinsic_dimension": dimension,
@@ -160,7 +164,7 @@ def plain_observables(stack, scale_max, k_max):
             "effective_rank": plain_rank(cloud),
         }.items():
             found[name].append(value)
-    for a, b in zip(orders, orders[1:]):
+    for a, b in itertools.pairwise(orders):
         found["neighborhood_overlap"].append([plain_overlap(a, b, k) for k in range(1, k_max + 1)])
     found["neighborhood_overlap"].append([np.nan] * k_max)  # the last layer has no next one
     return {name: np.array(value) for name, value in found.items()}
@@ -347,8 +351,17 @@ def test_two_runs_are_bit_identical(stack):
         lambda stack: torch.tensor(stack.swapaxes(1, 2).copy()).swapaxes(1, 2),
         lambda stack: torch.tensor(stack).repeat(1, 2, 1)[:, :100],
     ],
-    ids=["list", "generator", "float32", "nested lists", "tensor", "parameter", "float32 tensor", "transposed",
-         "part"],  # fmt: skip
+    ids=[
+        "list",
+        "generator",
+        "float32",
+        "nested lists",
+        "tensor",
+        "parameter",
+        "float32 tensor",
+        "transposed",
+        "part",
+    ],
 )
 def test_what_holds_the_layers_does_not_matter(stack, convert):
     assert_same(measure(convert(stack)), measure(stack), 1e-10)
@@ -723,7 +736,7 @@ def test_apply_sets_what_is_not_set(monkeypatch):
     monkeypatch.setattr(os, "environ", {"OTHER": "1"})
     processor.apply()
     assert os.environ == {"OTHER": "1", **processor.settings()}
-    theirs = {name: "theirs" for name in [*processor.settings(), "OTHER"]}
+    theirs = dict.fromkeys([*processor.settings(), "OTHER"], "theirs")
     monkeypatch.setattr(os, "environ", dict(theirs))
     processor.apply()
     assert os.environ == theirs

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+
 from tokengeom_utils import observables
 from tokengeom_utils.clouds.threads import KEPT, each, scratch
 
@@ -62,7 +63,7 @@ def test_scratch_is_of_this_thread():
     assert mine.dtype == torch.float32 and square.shape == (2, 2) and mine.tolist() == [1, 1, 1]
     theirs = in_a_new_thread(lambda: scratch((3,))[0].fill_(5))
     assert mine.tolist() == [1, 1, 1] and theirs.tolist() == [5, 5, 5]
-    large, = scratch((KEPT + 1,))
+    (large,) = scratch((KEPT + 1,))
     assert large.shape == (KEPT + 1,) and mine.tolist() == [1, 1, 1]
 
 

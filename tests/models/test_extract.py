@@ -1,22 +1,39 @@
-"""Extraction from every decoder family, on tiny models with random weights."""
+"""Token clouds of every decoder family, on tiny models with random weights."""
+
+import gc
+import weakref
 
 import pytest
 import torch
-import tokengeom_utils as tg
 import transformers as hf
-from tokengeom_utils.models.extract import CHUNK, _blocks, halve_layers, switched_clouds
-from tokengeom_utils.models.load import LanguageModel
 
-SIZES = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-         "num_attention_heads": 4, "max_position_embeddings": 512}
+import tokengeom_utils as tg
+from tokengeom_utils import LanguageModel, halve_layers, stream_clouds, switched_clouds
+from tokengeom_utils.models.extract import CHUNK, _blocks
+
+SIZES = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+}
 GROUPED = SIZES | {"num_key_value_heads": 2}
 CONFIGS = {
     "Llama": lambda: hf.LlamaConfig(**GROUPED),
     "Mistral": lambda: hf.MistralConfig(**GROUPED, sliding_window=64),
     "GPT-NeoX": lambda: hf.GPTNeoXConfig(**SIZES),
     "GPT-2": lambda: hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=512),
-    "OPT": lambda: hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
-                                max_position_embeddings=512, word_embed_proj_dim=32),
+    "OPT": lambda: hf.OPTConfig(
+        vocab_size=97,
+        hidden_size=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        word_embed_proj_dim=32,
+    ),
     "Qwen2": lambda: hf.Qwen2Config(**GROUPED),
     "Gemma": lambda: hf.GemmaConfig(**GROUPED, head_dim=8),
     "Gemma2": lambda: hf.Gemma2Config(**GROUPED, head_dim=8, final_logit_softcapping=2.0),
@@ -27,6 +44,7 @@ CONFIGS = {
 
 
 def tiny(family):
+    """A model of two layers of some family."""
     torch.manual_seed(0)
     network = hf.AutoModelForCausalLM.from_config(CONFIGS[family]()).eval()
     with torch.no_grad():  # larger weights than at initialization: losses that differ from log 97
@@ -37,7 +55,7 @@ def tiny(family):
 
 @pytest.mark.parametrize("n_tokens", [2, 50, CHUNK + 1, 3 * CHUNK + 7])
 @pytest.mark.parametrize("family", CONFIGS)
-def test_hidden_states_and_loss_are_those_of_transformers(family, n_tokens):
+def test_hidden_states_and_loss_equal_those_of_transformers(family, n_tokens):
     model = tiny(family)
     ids = torch.randint(0, 97, (n_tokens,), generator=torch.Generator().manual_seed(n_tokens))
     clouds = tg.token_clouds(model, ids)
@@ -73,7 +91,7 @@ def test_the_halves_of_a_layer_add_up(family):
     alone = halve_layers(model, ids, attention_only=True)
     torch.testing.assert_close(alone.halfway, alone.ends[1:], rtol=0, atol=0)
     torch.testing.assert_close(alone.halfway[0], halfway[0])
-    with torch.no_grad():  # the same network with feed-forward parts that give zero
+    with torch.no_grad():  # the same network with feed-forward parts that return zero
         for block in _blocks(model):
             for weight in block.get_submodule(LAST_MATRIX.get(family, "mlp.down_proj")).parameters():
                 weight.zero_()
@@ -82,13 +100,13 @@ def test_the_halves_of_a_layer_add_up(family):
     assert not torch.allclose(alone.ends[-1], ends[-1])
 
 
-def test_a_layer_that_is_no_sum_of_parts_is_refused():
+def test_a_layer_that_is_not_a_sum_of_parts_is_refused():
     network = hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)).eval()
-    with pytest.raises(tg.InputError, match="attention plus"):
+    with pytest.raises(tg.InputError, match="are not the sum of the tokens, attention and"):
         halve_layers(LanguageModel("bloom", network, None, "test"), torch.arange(20))
 
 
-def test_the_order_enters_by_the_mask_and_by_the_positions():
+def test_the_order_enters_through_the_mask_and_the_positions():
     model, ids = tiny("Llama"), torch.arange(20)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(switched_clouds(model, ids[None])[0], tg.token_clouds(model, ids).hidden)
@@ -111,7 +129,7 @@ def test_no_hook_is_left_behind():
     assert hooks() == before
 
 
-def test_soft_capping_is_not_forgotten():
+def test_soft_capping_is_applied():
     model = tiny("Gemma2")
     ids = torch.arange(40)
     capped = tg.token_clouds(model, ids).loss
@@ -119,16 +137,77 @@ def test_soft_capping_is_not_forgotten():
     assert not torch.allclose(tg.token_clouds(model, ids).loss, capped)
 
 
-@pytest.mark.parametrize("n_tokens", [0, 1, 513])
-def test_prompts_that_do_not_fit(n_tokens):
-    with pytest.raises(tg.InputError, match=f"{n_tokens} tokens: Llama takes from 2 to 512"):
+@pytest.mark.parametrize("n_tokens, words", [(0, "0 tokens, but at least 2"), (1, "1 tokens, but at least 2"),
+                                             (513, "513 tokens, but Llama has positions for 512")])  # fmt: skip
+def test_prompts_of_an_impossible_length_are_refused(n_tokens, words):
+    with pytest.raises(tg.InputError, match=words):
         tg.token_clouds(tiny("Llama"), torch.zeros(n_tokens, dtype=torch.long))
 
 
 def test_layers_of_different_widths_cannot_be_stacked():
     torch.manual_seed(0)
-    config = hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
-                          word_embed_proj_dim=16, do_layer_norm_before=False)
+    config = hf.OPTConfig(
+        vocab_size=97,
+        hidden_size=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        word_embed_proj_dim=16,
+        do_layer_norm_before=False,
+    )
     model = LanguageModel("OPT-350m-like", hf.OPTForCausalLM(config).eval(), None, "test")
     with pytest.raises(tg.InputError, match=r"different widths, \[16, 32\]"):
         tg.token_clouds(model, torch.arange(9))
+
+
+def test_stream_clouds_hands_over_every_position_of_the_predictions():
+    model, chunks = tiny("Llama"), []
+    ids = torch.randint(0, 97, (3, 100), generator=torch.Generator().manual_seed(0))
+    loss = stream_clouds(model, ids, on_cloud=lambda cloud: None, on_log_p=chunks.append)
+    log_p = torch.cat(chunks)
+    assert log_p.shape == (3 * 99, 97) and log_p.dtype == torch.float32 and max(map(len, chunks)) == CHUNK
+    torch.testing.assert_close(-log_p.gather(1, ids[:, 1:].reshape(-1, 1)).reshape(3, 99), loss)
+    with torch.inference_mode():
+        logits = model.network(ids).logits[:, :-1].flatten(0, 1)
+    torch.testing.assert_close(log_p, logits.log_softmax(-1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_logit_cloud_has_the_distances_of_the_logits(family):
+    model = tiny(family)
+    last = tg.token_clouds(model, torch.arange(20)).hidden[-1]
+    cloud = tg.logit_cloud(model, last)
+    if family == "Gemma2":  # its logits are capped, so they are not linear in the hidden states
+        assert cloud is None
+        return
+    logits = last.double() @ model.network.get_output_embeddings().weight.detach().double().T
+    assert cloud.shape == last.shape and cloud.dtype == torch.float64
+    torch.testing.assert_close(torch.pdist(cloud), torch.pdist(logits))
+
+
+USES = {
+    "token_clouds": lambda model, ids: tg.token_clouds(model, ids),
+    "halve_layers": lambda model, ids: halve_layers(model, ids),
+    "switched_clouds": lambda model, ids: switched_clouds(model, ids[None]),
+    "logit_cloud": lambda model, ids: tg.logit_cloud(model, tg.token_clouds(model, ids).hidden[-1]),
+    "measure_tokens": lambda model, ids: tg.measure_tokens(model, ids, 4, 3),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_outlives_its_model(use):
+    """A cache that held the network, or a tensor as large as its weights, would keep a GPU full."""
+    model, ids = tiny("Llama"), torch.arange(20)
+    found = USES[use](model, ids)
+    network = weakref.ref(model.network)
+    weights = [weakref.ref(parameter) for parameter in model.network.parameters()]
+    factor = weakref.ref(model.logit_factor)
+    del model
+    gc.collect()
+    assert network() is None and factor() is None and not any(weight() is not None for weight in weights)
+    del found
+
+
+def test_the_factor_of_the_logits_is_computed_once():
+    model = tiny("Llama")
+    assert model.logit_factor is model.logit_factor and model.logit_factor.shape == (32, 32)

@@ -1,26 +1,28 @@
-"""Models and prompts from the Hub: a cache laid out like its own, a server that answers like it, what is refused."""
+"""Models and prompts from the Hub: a cache with its layout, a server that imitates it, and what is refused."""
 
+import errno
 import inspect
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import PROJECT
-import tokengeom_utils as tg
 import torch
 import transformers as hf
 import yaml
+from conftest import PROJECT
 from hub_server import COMMIT, hub
-from tokengeom_utils.prompts import load as corpus
-from tokengeom_utils.models import load as models
-from tokengeom_utils.prompts import pile
-from tokengeom_utils.models.hub import NAME
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
+
+import tokengeom_utils as tg
+from tokengeom_utils.models.hub import NAME, _explain, cached, model_files
+from tokengeom_utils.prompts import pile
 
 LLAMA, MISTRAL, PYTHIA = pile.PAPER_TOKENIZERS
 N_TOKENS = 48
@@ -37,8 +39,13 @@ def repositories(tmp_path_factory, texts):
     import pandas
 
     root = tmp_path_factory.mktemp("repositories")
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-             "num_key_value_heads": 2}
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
     kinds = {LLAMA: (hf.LlamaConfig, 300), MISTRAL: (hf.MistralConfig, 400), PYTHIA: (hf.GPTNeoXConfig, 500)}
     found = {}
     for name, (config, vocabulary) in kinds.items():
@@ -54,8 +61,10 @@ def repositories(tmp_path_factory, texts):
         network = hf.AutoModelForCausalLM.from_config(config(vocab_size=vocabulary, **sizes))
         network.save_pretrained(folder, max_shard_size="40KB" if name == MISTRAL else "1GB")
         found[name] = folder
-    rows = [{"text": f"  {t[: 40 * (i % 6)]}\n", "meta": {"pile_set_name": ["Github", "ArXiv"][i % 2]}}
-            for i, t in enumerate(texts)]
+    rows = [
+        {"text": f"  {t[: 40 * (i % 6)]}\n", "meta": {"pile_set_name": ["Github", "ArXiv"][i % 2]}}
+        for i, t in enumerate(texts)
+    ]
     found[f"datasets/{pile.PILE}"] = root / "pile"
     (root / "pile" / "data").mkdir(parents=True)
     pandas.DataFrame(rows).to_parquet(root / "pile" / pile.FILE)
@@ -81,20 +90,32 @@ def lay_out(repositories, home):
 
 
 def run(code, home, **environment):
-    """Run Python code with a Hugging Face home of its own; returns what it prints as JSON."""
+    """Run Python code with a Hugging Face home of its own; returns the JSON that it prints."""
     others = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    environment = {**{name: value for name, value in os.environ.items() if name not in others},
-                   "HF_HOME": str(home), "TOKENGEOM_CACHE": str(home / "tokengeom"), "NO_PROXY": "*",
-                   "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", **environment}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL, cwd=home)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in others},
+        "HF_HOME": str(home),
+        "TOKENGEOM_CACHE": str(home / "tokengeom"),
+        "NO_PROXY": "*",
+        "TQDM_DISABLE": "1",
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd=home,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
 
 
 def refusals(calls, home, **environment):
-    """The errors of load_model or load_prompts for each of some arguments."""
+    """The error of fetch_model or load_prompts for each pair (name, access token)."""
     code = f"""
 import json, os, sys
 import tokengeom_utils as tg
@@ -115,16 +136,17 @@ print(json.dumps([found, "torch" in sys.modules]))
     return found
 
 
-def test_the_papers_setup_from_a_cache_without_a_network(repositories, tmp_path, texts):
-    """Prompts chosen by all three tokenizers, the three models loaded and measured, from a cache like the Hub's."""
+def test_the_papers_setup_works_from_a_cache_without_a_network(repositories, tmp_path, texts):
+    """Prompts selected by all three tokenizers; the three models loaded and measured; from a cache like the Hub's."""
     home = lay_out(repositories, tmp_path)
     code = f"""
 import json, time, warnings
 warnings.simplefilter("error")
 import tokengeom_utils as tg
-from tokengeom_utils.prompts import load as corpus
-from tokengeom_utils.models.load import known_fingerprint, load_tokenizer
-corpus.WORTH_KEEPING = 10
+from tokengeom_utils.models.load import load_tokenizer
+from tokengeom_utils.models.locate import known_fingerprint
+from tokengeom_utils.prompts import lengths
+lengths.WORTH_KEEPING = 10
 three = [load_tokenizer(name) for name in {pile.PAPER_TOKENIZERS!r}]
 said = []
 prompts = tg.load_prompts("pile-10k", n_tokens={N_TOKENS}, tokenizers=three, say=said.append)
@@ -145,7 +167,7 @@ print(json.dumps(found))
     kept = {}
     for i, text in enumerate(texts):
         text = text[: 40 * (i % 6)].strip()
-        lengths = [len(models.load_tokenizer(repositories[name]).tokenize(text)) for name in pile.PAPER_TOKENIZERS]
+        lengths = [len(tg.load_tokenizer(repositories[name]).tokenize(text)) for name in pile.PAPER_TOKENIZERS]
         if min(lengths) >= N_TOKENS:
             kept[f"pile-{i:05d}"] = (["Github", "ArXiv"][i % 2], text)
     assert 20 < len(kept) < 105
@@ -154,8 +176,8 @@ print(json.dumps(found))
     assert found["again"] == [p[0] for p in found["prompts"]][:3]
     counted = [line for line in found["said"] if line.startswith("counting the tokens of ")]
     assert counted[0].startswith("counting the tokens of 125 texts under meta-llama/Meta-Llama-3-8B")
-    assert len(counted) == 3  # the second time the lengths are known
-    for name, kind in zip(pile.PAPER_TOKENIZERS, ("Llama", "Mistral", "GPTNeoX")):
+    assert len(counted) == 3  # the second time the lengths are in the cache
+    for name, kind in zip(pile.PAPER_TOKENIZERS, ("Llama", "Mistral", "GPTNeoX"), strict=True):
         network, fingerprint, loss, layers, lengths = found[name]
         assert network == f"{kind}ForCausalLM" and fingerprint == f"revision:{COMMIT}" and layers == 3
         assert 4 < loss < 8 and min(lengths) >= N_TOKENS
@@ -163,7 +185,7 @@ print(json.dumps(found))
     assert found["twin"] == tg.load_model(f"untrained:{repositories[LLAMA]}").fingerprint
 
 
-def test_the_profile_of_the_paper():
+def test_the_paper_profile_has_the_papers_parameters():
     profile = yaml.safe_load((PROJECT / "notebooks" / "profiles" / "paper.yml").read_text())
     assert tuple(profile["model"]) == tuple(profile["tokenizers"]) == pile.PAPER_TOKENIZERS
     assert (profile["prompts"], profile["n_prompts"], profile["n_tokens"]) == ("pile-10k", pile.PAPER_COUNT, 1024)
@@ -171,11 +193,12 @@ def test_the_profile_of_the_paper():
     assert profile["dtype"] == "bfloat16"
 
 
-def test_without_a_network_the_way_out_is_named(tmp_path):
+def test_without_a_network_the_error_states_what_to_do(tmp_path):
     offline = refusals([("org/name", ""), ("pile-10k", "")], tmp_path, HF_HUB_OFFLINE="1")
     assert offline[0] == (
-        "the model org/name is not in the cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or run  hf download "
-        f"org/name  on a machine with a network and copy its cache to {tmp_path}/hub")
+        "the model org/name is not in the cache, and HF_HUB_OFFLINE forbids downloading it: unset it, or run  "
+        f"hf download org/name  on a machine with a network and copy its cache to {tmp_path}/hub"
+    )
     assert "hf download --repo-type dataset NeelNanda/pile-10k" in offline[1]
     down = refusals([("org/name", ""), ("pile-10k", "")], tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
     for line in down:
@@ -183,8 +206,8 @@ def test_without_a_network_the_way_out_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_a_download_that_was_cut_off(repositories, tmp_path, environment):
-    """What is in the cache in part is not taken for the whole; what is there in whole needs no network."""
+def test_a_partial_download_is_not_used(repositories, tmp_path, environment):
+    """A model that is complete in the cache needs no network."""
     home = lay_out({name: repositories[name] for name in (LLAMA, MISTRAL)}, tmp_path)
     (base,) = (home / "hub").glob("models--mistralai*")
     sorted(base.glob("snapshots/*/model-*.safetensors"))[-1].unlink()
@@ -198,7 +221,7 @@ print(json.dumps([fetch_model({LLAMA!r}).name, load_tokenizer({MISTRAL!r}).finge
     assert run(code, home, **environment) == [COMMIT, f"revision:{COMMIT}"]
 
 
-def test_a_hub_that_says_no(repositories, tmp_path):
+def test_refusals_of_the_hub_state_what_to_do(repositories, tmp_path):
     pickled = tmp_path / "pickled"
     pickled.mkdir()
     (pickled / "config.json").write_text('{"model_type": "llama"}')
@@ -210,15 +233,23 @@ def test_a_hub_that_says_no(repositories, tmp_path):
         (quantized / f"q{bits}.gguf").write_bytes(b"")
     folders = {"org/pickled": pickled, "org/quantized": quantized, "org/gated": pickled, "org/gated-too": pickled}
     cases = [
-        ("org/gated", "", "the model org/gated is gated: accept its license at https://huggingface.co/org/gated, "
-                          "then run  hf auth login"),
-        ("org/gated-too", "hf_token", "account has no access yet: ask for it at https://huggingface.co/org/gated-too"),
-        ("org/private", "", "no model at https://huggingface.co/org/private: the name is wrong, or it is private: then "
-                            "run  hf auth login"),
+        (
+            "org/gated",
+            "",
+            "the model org/gated is gated: accept its license at https://huggingface.co/org/gated, "
+            "then run  hf auth login",
+        ),
+        ("org/gated-too", "hf_token", "account has no access yet: request it at https://huggingface.co/org/gated-too"),
+        (
+            "org/private",
+            "",
+            "no model at https://huggingface.co/org/private: the name is wrong, or it is private: then "
+            "run  hf auth login",
+        ),
         ("org/nothing", "hf_token", "no model at https://huggingface.co/org/nothing: the name is wrong, or your"),
-        ("org/expired", "hf_token", "does not accept your access token: run  hf auth login  again, or unset HF_TOKEN"),
+        ("org/expired", "hf_token", "the Hub rejects your access token: run  hf auth login  again, or unset HF_TOKEN"),
         ("org/fine-grained", "hf_token", "let the token read gated repositories, at https://huggingface.co/set"),
-        ("org/blocked", "", "the Hub answers the model org/blocked with error 451"),
+        ("org/blocked", "", "the Hub answers the request for the model org/blocked with error 451"),
         ("org/old@nowhere", "", "has no revision 'nowhere'"),
         ("org/pickled", "", "has only pickled weights (pytorch_model.bin)"),
         ("org/quantized", "", "holds 2 GGUF files: choose one by its path, such as org/quantized/q4.gguf"),
@@ -228,13 +259,13 @@ def test_a_hub_that_says_no(repositories, tmp_path):
     ]
     with hub(folders) as (address, requests):
         found = refusals([case[:2] for case in cases], tmp_path, HF_ENDPOINT=address)
-    for line, (_, _, words) in zip(found, cases):
+    for line, (_, _, words) in zip(found, cases, strict=True):
         assert words in line, line
-    assert not [request for request in requests if ".bin" in request]  # not even asked for
+    assert not [request for request in requests if ".bin" in request]  # never requested
 
 
 def test_a_model_is_fetched_once_and_without_pickles_or_code(repositories, tmp_path):
-    """The real client against a server: what it fetches, where to, and that the second time it asks nothing."""
+    """The real client with a server: which files it fetches, where it puts them, and that it fetches them once."""
     folder = tmp_path / "mistral"
     folder.mkdir()
     for file in repositories[MISTRAL].iterdir():
@@ -255,8 +286,11 @@ print(json.dumps([before, *folders, "torch" in sys.modules]))
         assert not [name for name in before if name.endswith(".safetensors")] and "tokenizer.json" in before
         count = len(requests)
         assert run(code, tmp_path, HF_ENDPOINT=address)[1] == first and len(requests) == count > 0
-        rows = run("import json, tokengeom_utils as tg; print(json.dumps([p.id for p in tg.load_prompts('pile-10k')]))",
-                   tmp_path, HF_ENDPOINT=address)
+        rows = run(
+            "import json, tokengeom_utils as tg; print(json.dumps([p.id for p in tg.load_prompts('pile-10k')]))",
+            tmp_path,
+            HF_ENDPOINT=address,
+        )
     assert first == pinned == str(tmp_path / "hub" / "models--mistralai--Mistral-7B-v0.1" / "snapshots" / COMMIT)
     assert not torch_loaded and len(rows) == 125
     names = sorted(path.name for path in Path(first).iterdir())
@@ -264,8 +298,34 @@ print(json.dumps([before, *folders, "torch" in sys.modules]))
     assert len([name for name in names if name.endswith(".safetensors")]) > 1
     model = tg.load_model(first)
     theirs = hf.AutoModelForCausalLM.from_pretrained(repositories[MISTRAL])
-    for a, b in zip(model.network.parameters(), theirs.parameters()):
+    for a, b in zip(model.network.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (SimpleNamespace(response=SimpleNamespace(status_code=429)), "limits the rate of requests: wait some minutes"),
+        (OSError(errno.ENOSPC, "No space left"), "no space left for the model org/name in .*: free some, or set"),
+        (PermissionError(errno.EACCES, "denied", "cache"), "no permission to write cache: set HF_HOME to a folder of"),
+        (KeyError("surprise"), "the model org/name could not be fetched: KeyError: 'surprise'"),
+    ],
+)
+def test_other_failures_state_what_to_do(error, words):
+    assert re.search(words, _explain(error, "org/name", "model", None))
+
+
+def test_a_name_that_cannot_be_on_the_hub_is_refused():
+    with pytest.raises(tg.InputError, match="must look like owner/name"):
+        model_files("no-owner")
+
+
+def test_the_cache_is_searched_by_branch_tag_and_commit(repositories, tmp_path, monkeypatch):
+    home = lay_out({LLAMA: repositories[LLAMA]}, tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+    (snapshot,) = (home / "hub").glob(f"*/snapshots/{COMMIT}")
+    assert cached(LLAMA) == cached(LLAMA, "main") == cached(LLAMA, COMMIT) == snapshot
+    assert cached(LLAMA, "v2") is None and cached(LLAMA, kind="dataset") is None
 
 
 @pytest.mark.parametrize(
@@ -276,7 +336,7 @@ print(json.dumps([before, *folders, "torch" in sys.modules]))
         ("org/name/q4/a.gguf@main", ("org/name", "q4/a.gguf", "main")),
     ],
 )
-def test_names_on_the_hub(name, parts):
+def test_the_parts_of_a_name_on_the_hub(name, parts):
     assert tuple(NAME.fullmatch(name)[part] for part in ("repo", "file", "revision")) == parts
 
 
@@ -284,6 +344,8 @@ def test_names_on_the_hub(name, parts):
 
 
 class Evil:
+    """An object whose pickle creates a file when it is read."""
+
     def __init__(self, path):
         self.path = path
 
@@ -293,7 +355,7 @@ class Evil:
 
 @pytest.fixture
 def folder(repositories, tmp_path):
-    """A copy of the tiny Llama, to be spoiled."""
+    """A copy of the tiny Llama, for a test to damage."""
     copy = tmp_path / "llama"
     copy.mkdir()
     for file in repositories[LLAMA].iterdir():
@@ -302,10 +364,12 @@ def folder(repositories, tmp_path):
 
 
 def edit(path, **changes):
+    """Change entries of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def refused(folder):
+    """The error of load_model for a folder."""
     with pytest.raises(tg.InputError) as error:
         tg.load_model(folder)
     assert "\n" not in str(error.value)
@@ -328,7 +392,7 @@ def test_a_pickle_is_never_read(folder, tmp_path):
     assert trap.exists()  # the trap was set
 
 
-def test_the_way_to_convert_pickled_weights_works(folder, tmp_path, monkeypatch):
+def test_the_command_that_converts_pickled_weights_works(folder, tmp_path, monkeypatch):
     network = hf.AutoModelForCausalLM.from_pretrained(folder)
     torch.save(network.state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -340,7 +404,7 @@ def test_the_way_to_convert_pickled_weights_works(folder, tmp_path, monkeypatch)
 
 
 def test_code_of_a_repository_is_never_run(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("a question"))
+    monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("asked the user"))
     trap = tmp_path / "trap"
     code = f"import pathlib\npathlib.Path({str(trap)!r}).touch()\n"
     for name in ("modeling_evil.py", "configuration_evil.py", "tokenization_evil.py"):
@@ -348,34 +412,43 @@ def test_code_of_a_repository_is_never_run(folder, tmp_path, monkeypatch):
     wanted = {"AutoConfig": "configuration_evil.C", "AutoModelForCausalLM": "modeling_evil.M"}
     edit(folder / "config.json", auto_map=wanted)
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["tokenization_evil.T", None]})
-    assert type(tg.load_model(folder).network) is hf.LlamaForCausalLM  # which transformers has itself
+    assert type(tg.load_model(folder).network) is hf.LlamaForCausalLM  # transformers supports this type itself
     edit(folder / "config.json", model_type="evil")
-    assert "needs Python code of its own (configuration_evil.py, modeling_evil.py), which is" in refused(folder)
-    with pytest.raises(tg.InputError, match="needs Python code of its own"):
+    assert "requires its own Python code (configuration_evil.py, modeling_evil.py), which is" in refused(folder)
+    with pytest.raises(tg.InputError, match="requires its own Python code"):
         tg.load_model(f"untrained:{folder}")
     (folder / "config.json").write_text('{"model_type": "evil"}')
-    assert "of type 'evil', which transformers does not know" in refused(folder)
+    assert "has type 'evil', which this version of transformers does not support" in refused(folder)
     assert not trap.exists()
-    for function in (models.load_model, models.load_tokenizer, models.fetch_model):
+    for function in (tg.load_model, tg.load_tokenizer, tg.fetch_model):
         assert "trust_remote_code" not in inspect.signature(function).parameters
 
 
 @pytest.mark.parametrize(
     "file, changes, words",
     [
-        ("config.json", {"attn_implementation": "org/kernel"}, "asks for a kernel from the Hub (org/kernel)"),
+        ("config.json", {"attn_implementation": "org/kernel"}, "requires a kernel from the Hub (org/kernel)"),
         ("config.json", {"transformers_weights": "adapter_model.bin"}, "only safetensors are read"),
         ("config.json", {"hidden_size": 32}, "the weights of"),
-        ("config.json", {"num_hidden_layers": 3}, "are missing or of another shape, such as model.layers.2."),
+        ("config.json", {"num_hidden_layers": 3}, "are missing or have another shape, such as model.layers.2."),
         ("tokenizer.json", {"model": {"type": "nonsense"}}, "could not be loaded"),
     ],
 )
-def test_a_folder_that_is_not_what_it_seems(folder, file, changes, words):
+def test_a_folder_with_a_wrong_file_is_refused(folder, file, changes, words):
     edit(folder / file, **changes)
     assert words in refused(folder)
 
 
-def test_damaged_files(folder):
+def test_a_shard_that_is_missing_is_named(repositories, tmp_path):
+    copy = tmp_path / "mistral"
+    copy.mkdir()
+    for file in repositories[MISTRAL].iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    next(copy.glob("model-00001*")).unlink()
+    assert "lacks some of its weight files: it has only model-00002" in refused(copy)
+
+
+def test_damaged_files_are_refused(folder):
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-100])
@@ -387,55 +460,3 @@ def test_damaged_files(folder):
     assert "has no config.json" in refused(folder)
     (folder / "adapter_config.json").write_text("{}")
     assert "is an adapter" in refused(folder)
-
-
-# --- Pile-10k --------------------------------------------------------------------------------------------------------
-
-
-def test_the_papers_fifty():
-    prompts = [corpus.Prompt(f"pile-{i:05d}", "x", "") for i in range(2244)]
-    rows = [int(p.id[5:]) for p in pile.paper_order(prompts)]
-    assert sorted(rows) == list(range(2244))
-    assert sorted(rows[:50])[14] == 686  # the displayed prompt, where the paper has it
-    prompts[686] = corpus.Prompt("pile-03218", "x", "")
-    ordered = pile.paper_order(prompts)
-    assert ordered[0].id == "pile-03218"
-    assert {p.id for p in ordered[1:50]} == {f"pile-{i:05d}" for i in rows[:50] if i != 686}
-    assert [p.id for p in pile.paper_order(prompts, seed=1)] != [p.id for p in ordered]
-
-
-def test_the_count_is_compared_with_the_papers():
-    tokenizers = [corpus._Function(str.split) for _ in range(3)]
-    for tokenizer, name in zip(tokenizers, reversed(pile.PAPER_TOKENIZERS)):
-        tokenizer.name = f"{name}@main"
-    pile.check_count([10000, 2600, 2400, 2244], None, 1024, tokenizers, None)
-    with pytest.raises(tg.InputError) as error:
-        pile.check_count([10000, 2600, 2400, 2245], 2244, 1024, tokenizers, None)
-    assert str(error.value) == (
-        "Pile-10k has 2245 prompts of at least 1024 tokens, the paper 2244: of 10000 texts (10000 in the paper) there "
-        f"remain 2600 under {PYTHIA}, then 2400 under {MISTRAL}, then 2245 under {LLAMA}; a tokenizer differs, or the "
-        "file; to go on with these, ask for n_prompts = 2245")
-    said = []
-    pile.check_count([10000, 2600, 2400, 2245], 2245, 1024, tokenizers, said.append)
-    assert len(said) == 1
-    for n_tokens, some in ((512, tokenizers), (1024, tokenizers[:2])):  # not the paper's rule
-        pile.check_count([10000, 9, 9, 9], None, n_tokens, some, None)
-
-
-@pytest.mark.parametrize(
-    "meta, part",
-    [({"pile_set_name": "ArXiv"}, "ArXiv"), ('{"pile_set_name": "ArXiv"}', "ArXiv"),
-     ("{'pile_set_name': 'ArXiv'}", "ArXiv"), ("ArXiv(", None), ({}, None), (None, None)],
-)
-def test_the_part_of_the_pile(meta, part):
-    assert pile.part_of_pile(meta) == part
-
-
-def test_a_pile_that_cannot_be_read(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
-    (tmp_path / "a.parquet").write_bytes(b"not parquet")
-    with pytest.raises(tg.InputError, match="could not be read .* delete it"):
-        pile.read_table(tmp_path / "a.parquet")
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(tg.InputError, match="pip install datasets"):
-        pile.read_table(tmp_path / "a.parquet")

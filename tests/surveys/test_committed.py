@@ -1,26 +1,27 @@
-"""The surveys that the repository holds: complete, sound, small, and what is measured here."""
+"""The surveys in the repository are complete, sound, small, and reproduced here."""
 
 import json
 import random
 
 import numpy as np
 import pytest
+
 import tokengeom_utils as tg
-from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.paths import data_path
+from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.results import COMMITTED
 
 
 @pytest.mark.parametrize("name, n_prompts, n_shuffled", [("standard", 125, 50), ("untrained", 24, 24)])
 def test_what_it_holds(name, n_prompts, n_shuffled):
-    report, = examine(data_path("results", f"{name}.zarr"))
+    (report,) = examine(data_path("results", f"{name}.zarr"))
     assert report.is_sound and not report.missing
     results = tg.open_results(name)
     assert results.sizes["prompt"] == n_prompts and results.sizes["layer"] == 31
     assert list(results.prompt.values) == [p.id for p in tg.load_prompts("pocket", n=n_prompts)]
     if n_shuffled:
         assert tg.results.shuffled_prompts(results).sizes["prompt"] == n_shuffled and results.sizes["shuffle"] == 6
-    run, = json.loads(results.attrs["runs"])
+    (run,) = json.loads(results.attrs["runs"])
     assert len(run["commit"]) == 40  # of a checkout without changes
 
 
@@ -30,7 +31,7 @@ def test_they_are_small():
 
 
 def test_three_random_prompts_measured_again(model):
-    """Another machine rounds the forward pass otherwise: float32, and 30 layers of it."""
+    """Within tolerances: another machine rounds the 30 layers of the float32 forward pass differently."""
     results, prompts = tg.open_results("standard"), tg.load_prompts("pocket")
     generator = random.Random(42)
     for place in generator.sample(range(50), 3):
@@ -41,8 +42,13 @@ def test_three_random_prompts_measured_again(model):
             wanted = kept[name].values
             close = 5e-3 if name in ("neighborhood_overlap", "tied_tokens") else 0
             scale = 0 if name in ("neighborhood_overlap",) else 2e-4
-            np.testing.assert_allclose(found[name], wanted, rtol=scale, atol=close * max(1, np.nanmax(wanted)),
-                                       err_msg=f"{name} of {prompts[place].id} at degree {degree}")
+            np.testing.assert_allclose(
+                found[name],
+                wanted,
+                rtol=scale,
+                atol=close * max(1, np.nanmax(wanted)),
+                err_msg=f"{name} of {prompts[place].id} at degree {degree}",
+            )
 
 
 def test_the_twin_has_learned_nothing():

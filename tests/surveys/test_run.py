@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-import tokengeom_utils as tg
 import xarray as xr
+
+import tokengeom_utils as tg
 from tokengeom_utils.schema import OBSERVABLES
+from tokengeom_utils.surveys.paper import PAPER_TABLES
 
 SMALL = {"n_tokens": 64, "scale_max": 16, "k_max": 8}
 
@@ -17,7 +19,7 @@ def prompts():
 @pytest.fixture(scope="module")
 def whole(model, prompts, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "survey.zarr"
-    return out, tg.survey(model, prompts, (0, 1, 2), out, n_shuffled=2, profile="test", **SMALL)
+    return out, tg.survey(model, prompts, (0, 1, 2), out, n_shuffled=2, **SMALL)
 
 
 def test_measure_gives_every_observable_of_every_layer(model, prompts):
@@ -55,57 +57,78 @@ def test_survey_holds_what_was_measured(whole, model, prompts):
     assert list(results.domain.values) == [p.domain for p in prompts]
     assert results.loss.notnull().sum("shuffle").values.tolist() == [3, 3, 1]
     one = tg.measure(model, prompts[1], shuffle=1, **SMALL)
-    np.testing.assert_array_equal(results.intrinsic_dimension.sel(prompt=prompts[1].id, shuffle=1),
-                                  one.intrinsic_dimension)
+    np.testing.assert_array_equal(
+        results.intrinsic_dimension.sel(prompt=prompts[1].id, shuffle=1), one.intrinsic_dimension
+    )
     assert results.attrs["model_fingerprint"] == model.fingerprint
 
 
 def test_several_prompts_at_once_give_the_same_survey(whole, model, prompts, tmp_path):
     steps = []
-    results = tg.survey(model, prompts, (0, 1, 2), tmp_path / "survey.zarr", n_shuffled=2, profile="test", batch=2,
-                        progress=lambda *step: steps.append(step[0]), **SMALL)
+    results = tg.survey(
+        model,
+        prompts,
+        (0, 1, 2),
+        tmp_path / "survey.zarr",
+        n_shuffled=2,
+        batch=2,
+        progress=lambda *step: steps.append(step[0]),
+        **SMALL,
+    )
     assert steps == [0, 2, 4, 6, 7]
     xr.testing.assert_allclose(results, whole[1], rtol=1e-4)  # the forward pass itself is float32
 
 
 @pytest.mark.parametrize("stop_after", [1, 4])
-def test_an_interrupted_survey_goes_on_and_ends_the_same(whole, model, prompts, tmp_path, stop_after):
+def test_an_interrupted_survey_resumes_and_ends_the_same(whole, model, prompts, tmp_path, stop_after):
     def interrupt(done, total, seconds):
         if done == stop_after:
             raise KeyboardInterrupt
 
     out = tmp_path / "survey.zarr"
     with pytest.raises(KeyboardInterrupt):
-        tg.survey(model, prompts, (0, 1, 2), out, n_shuffled=2, profile="test", progress=interrupt,
-                  **SMALL)
+        tg.survey(model, prompts, (0, 1, 2), out, n_shuffled=2, progress=interrupt, **SMALL)
     steps = []
-    results = tg.survey(model, prompts, (0, 1, 2), out, n_shuffled=2, profile="test",
-                        progress=lambda *step: steps.append(step[:2]), **SMALL)
+    results = tg.survey(
+        model, prompts, (0, 1, 2), out, n_shuffled=2, progress=lambda *step: steps.append(step[:2]), **SMALL
+    )
     assert steps[-1] == ((7, 7) if stop_after < 3 else (4, 4))  # whole prompts are kept, the rest redone
     xr.testing.assert_identical(results, whole[1])
 
 
-def test_a_complete_survey_needs_no_model(whole, prompts):
-    def never():
+def test_a_complete_survey_needs_no_model(whole, prompts, monkeypatch):
+    def never(*_):
         raise AssertionError("the model was loaded")
 
+    monkeypatch.setattr("tokengeom_utils.surveys.plan.load_model", never)
     out, results = whole
-    again = tg.survey(never, prompts, (0, 1, 2), out, n_shuffled=2, model_name="smollm2-135m", **SMALL)
+    again = tg.survey("smollm2-135m", prompts, (0, 1, 2), out, n_shuffled=2, **SMALL)
     xr.testing.assert_identical(again, results)
 
 
-@pytest.mark.parametrize("change", [{"seed": 7}, {"scale_max": 8}, {"model_name": "other"}, {"n_shuffled": 1}])
-def test_a_store_of_another_survey_is_refused_by_name(whole, model, prompts, change):
-    request = {"n_shuffled": 2, **SMALL, **change}
-    with pytest.raises(tg.InputError, match=next(iter(change)).removesuffix("_name")):
-        tg.survey(model, prompts, (0, 1, 2), whole[0], **request)
+@pytest.mark.parametrize("change", [{"seed": 7}, {"scale_max": 8}, {"model": "other"}, {"n_shuffled": 1}])
+def test_the_error_for_a_store_of_another_survey_names_the_difference(whole, model, prompts, change):
+    request = {"model": model, "n_shuffled": 2, **SMALL, **change}
+    with pytest.raises(tg.InputError, match=f"its {next(iter(change))} is"):
+        tg.survey(prompts=prompts, shuffles=(0, 1, 2), out=whole[0], **request)
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"out": None}, "needs a store: pass its path"), ({"model": len}, "the name of one, not builtin_function"),
+])  # fmt: skip
+def test_a_survey_without_a_store_or_a_model(model, prompts, tmp_path, wrong, words):
+    with pytest.raises(tg.InputError, match=words):
+        tg.survey(**{"model": model, "prompts": prompts, "out": tmp_path / "survey.zarr", **wrong})
 
 
 @pytest.mark.parametrize(
     "request_, words",
     [
-        ({"n_tokens": 66}, "4\\^1"), ({"scale_max": 64}, "N - 1 = 63"), ({"k_max": 64}, "N - 1 = 63"),
-        ({"n_tokens": 8000}, "tokens under"), ({"prompts": []}, "at least one"),
+        ({"n_tokens": 66}, "4\\^1"),
+        ({"scale_max": 64}, "N - 1 = 63"),
+        ({"k_max": 64}, "N - 1 = 63"),
+        ({"n_tokens": 8000}, "tokens under"),
+        ({"prompts": []}, "at least one"),
     ],
 )
 def test_bad_requests_write_nothing(model, prompts, tmp_path, request_, words):
@@ -116,7 +139,7 @@ def test_bad_requests_write_nothing(model, prompts, tmp_path, request_, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_open_results_says_what_is_wrong(tmp_path, whole):
+def test_the_errors_of_open_results(tmp_path, whole):
     with pytest.raises(tg.InputError, match="no survey at"):
         tg.open_results(tmp_path / "nothing.zarr")
     xr.Dataset({"x": ("t", [1.0])}, attrs={"schema": 99}).to_zarr(tmp_path / "other.zarr", consolidated=False)
@@ -124,7 +147,7 @@ def test_open_results_says_what_is_wrong(tmp_path, whole):
         tg.open_results(tmp_path / "other.zarr")
 
 
-@pytest.mark.parametrize("table", ["profiles", "loss_correlation_50", "loss_correlation_2244", "structured_cosine_2244"])
+@pytest.mark.parametrize("table", PAPER_TABLES)
 def test_the_papers_tables_are_on_relative_depth(table):
     frame = tg.open_paper(table)
     assert set(frame.model) == {"Llama-3-8B", "Mistral-7B", "Pythia-6.9B"}

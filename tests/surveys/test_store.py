@@ -1,4 +1,4 @@
-"""Surveys that are killed, interrupted, cut off from their disk, damaged, or run twice: nothing is lost."""
+"""Surveys that are killed, interrupted, out of disk space, damaged, or run twice lose nothing."""
 
 import json
 import os
@@ -7,19 +7,25 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_survey
-import tokengeom_utils as tg
 import xarray as xr
 import yaml
 import zarr
 from conftest import PROJECT, TINY
-from tokengeom_utils.surveys import store
-from tokengeom_utils.surveys.doctor import examine
+
+import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.surveys import store
+from tokengeom_utils.surveys.complete import complete
+from tokengeom_utils.surveys.doctor import examine
+from tokengeom_utils.surveys.layout import create_group
+from tokengeom_utils.surveys.metadata import COORDINATES, open_group, set_attribute
+from tokengeom_utils.surveys.plan import Plan
 
 HERE = PROJECT / "tests"
 
@@ -46,13 +52,17 @@ def lines(path):
 
 
 def test_killed_at_twenty_random_moments(tmp_path):
-    done = subprocess.run([sys.executable, HERE / "tiny_survey.py", tmp_path, "20"], capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)})
+    done = subprocess.run(
+        [sys.executable, HERE / "tiny_survey.py", tmp_path, "20"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)},
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     left = report["left"]
     assert len(left) == 20 and all(entry["is_sound"] for entry in left)
-    for before, after in zip(left, left[1:]):  # what was there stays there
+    for before, after in pairwise(left):  # what was there stays there
         assert after["done"] >= before["done"] or after["store"] != before["store"]
         assert after["killed"] or after["done"] == tiny_survey.PROMPTS
     assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
@@ -83,17 +93,17 @@ def test_interrupted_on_the_command_line(tmp_path):
         deadline = time.monotonic() + 120
         while store.count(out) < 4:
             assert process.poll() is None and time.monotonic() < deadline
-            if store.exists(out):  # a reader beside the writer sees whole prompts
+            if store.exists(out):  # a reader sees only whole prompts while the store is written
                 assert tg.open_results(out).loss.notnull().all()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "interrupted" in said and "the same command goes on" in said and said.count("\n") == 1
+    assert "interrupted" in said and "rerun the same command to resume" in said and said.count("\n") == 1
     assert examine(out)[0].is_sound and examine(out)[0].missing
 
 
-def test_a_full_disk_stops_the_survey_and_it_goes_on_when_there_is_room(tiny, whole, tmp_path):
+def test_a_full_disk_stops_the_survey_and_it_resumes_when_there_is_space(tiny, whole, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
 
@@ -148,41 +158,41 @@ def test_a_damaged_mark_costs_its_prompt_alone(tiny, whole, copy):
 
 @pytest.mark.parametrize("harm, what", [(flip, "damaged"), (Path.unlink, "missing")])
 def test_damaged_coordinates_are_written_again(tiny, whole, copy, harm, what):
-    for name in store.COORDINATES:
+    for name in COORDINATES:
         harm(copy / name / "c" / "0")
-    with pytest.raises(tg.InputError, match="damaged"):  # above all not prompts without names
+    with pytest.raises(tg.InputError, match="damaged"):  # rather than prompts without names
         tg.open_results(copy)
-    assert all(f"{what}: {name}/c/0" in lines(copy) for name in store.COORDINATES)
+    assert all(f"{what}: {name}/c/0" in lines(copy) for name in COORDINATES)
     with pytest.warns(UserWarning, match="sha256/c/0 is .* written again"):
         tiny_survey.run(tiny, copy)
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
 @pytest.mark.parametrize("name", ["", "run", "loss", "prompt"])
-def test_damaged_metadata_are_said(tiny, copy, name):
+def test_damaged_metadata_are_reported(tiny, copy, name):
     file = copy / name / "zarr.json"
     for text in (file.read_text()[:-20], None):
         file.unlink() if text is None else file.write_text(text)
         if not name and text is None:
-            continue  # then it is no store at all
-        for ask in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
+            continue  # then it is not a store
+        for use in (examine, lambda path: tiny_survey.run(tiny, path), tg.open_results):
             with pytest.raises(tg.InputError, match="the metadata of .* are damaged"):
-                ask(copy)
+                use(copy)
 
 
 def test_a_mark_of_a_run_that_is_not_listed(tiny, whole, copy):
-    """What is left where the list of the runs did not get to the disk, and its first prompt did."""
-    store.open_group(copy, "r+")["run"][2] = 1
-    assert "prompt text-2 was measured by run 1, and there are 1 runs" in lines(copy)
+    """A power cut can leave it, if the first prompt of a run reached the disk and the list of runs did not."""
+    open_group(copy, "r+")["run"][2] = 1
+    assert "prompt text-2 was measured by run 1, but the number of runs is 1" in lines(copy)
     assert "text-2" not in tg.open_results(copy).prompt
     tiny_survey.run(tiny, copy)
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
 def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
-    """Without a power cut to try it with: what was synced before what, and nothing forgotten."""
+    """In place of a power cut: files are synced before the names and marks that refer to them."""
     if not Path("/proc/self/fd").exists():
-        pytest.skip("only Linux tells which file a descriptor belongs to")
+        pytest.skip("only Linux reports the file of a descriptor")
     out, events, fsync, replace = tmp_path / "new" / "survey.zarr", [], os.fsync, os.replace
 
     def record_fsync(descriptor):
@@ -190,8 +200,8 @@ def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
         events.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
 
     def record_replace(source, target):
-        is_laid_out = ".making-" not in str(target)  # until then it is nobody's store
-        for path in [Path(source), *Path(source).rglob("*")] if is_laid_out else []:  # what gets a name is on the disk
+        is_laid_out = ".making-" not in str(target)  # before that nobody reads it
+        for path in [Path(source), *Path(source).rglob("*")] if is_laid_out else []:  # renamed once it is on the disk
             assert ("sync", path) in events, path
         replace(source, target)
         if is_laid_out:
@@ -202,7 +212,7 @@ def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
     tiny_survey.run(tiny, out)
     assert ("sync", tmp_path) in events  # which holds the name of the new folder
     for place, (what, path) in enumerate(events):
-        if what == "replace":  # and then the name is brought there as well
+        if what == "replace":  # and then the name is synced as well
             assert ("sync", path.parent) in events[place:], path
     names = list(tg.schema.OBSERVABLES)
     for i in range(tiny_survey.PROMPTS):
@@ -223,8 +233,8 @@ def test_open_results_refuses_damaged_and_missing_values(copy):
         tg.open_results(copy)
 
 
-def test_the_doctor_knows_values_that_cannot_be(copy):
-    group = store.open_group(copy, "r+")
+def test_the_doctor_finds_impossible_values(copy):
+    group = open_group(copy, "r+")
     group["cosine_similarity"][2, 1, 0] = 1.5
     with zarr.config.set({"array.write_empty_chunks": True}):
         group["loss"][0] = np.nan
@@ -235,12 +245,20 @@ def test_the_doctor_knows_values_that_cannot_be(copy):
 
 def test_two_processes_on_one_store(tiny, whole, copy, tmp_path):
     (tmp_path / "link.zarr").symlink_to(copy)
-    request = json.loads(store.open_group(copy).attrs["request"])
-    hold = ("import json, sys, tiny_survey; from tokengeom_utils.surveys import store\n"
-            "with store.Store(sys.argv[1], json.loads(sys.argv[2]), tiny_survey.prompts()):\n"
-            "    print('held', flush=True); input()")
-    with subprocess.Popen([sys.executable, "-c", hold, str(copy), json.dumps(request)], text=True, stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"}) as other:
+    request = json.loads(open_group(copy).attrs["request"])
+    hold = (
+        "import json, sys, tiny_survey; from tokengeom_utils.surveys import store\n"
+        "with store.Store(sys.argv[1], json.loads(sys.argv[2]), tiny_survey.prompts()):\n"
+        "    print('held', flush=True); input()"
+    )
+    command = [sys.executable, "-c", hold, str(copy), json.dumps(request)]
+    with subprocess.Popen(
+        command,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"},
+    ) as other:
         assert other.stdout.readline() == "held\n"
         for path in (copy, tmp_path / "link.zarr"):
             with pytest.raises(tg.InputError, match="another run is writing"):
@@ -251,7 +269,7 @@ def test_two_processes_on_one_store(tiny, whole, copy, tmp_path):
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
-def test_a_store_that_cannot_be_opened_is_not_locked(tiny, copy):
+def test_a_store_that_cannot_be_opened_is_not_left_locked(tiny, copy):
     file = copy / "loss" / "zarr.json"
     kept = file.read_text()
     file.unlink()
@@ -263,9 +281,9 @@ def test_a_store_that_cannot_be_opened_is_not_locked(tiny, copy):
     assert not list(copy.rglob("*.partial")) and error  # whose traceback held on to the lock's frames
 
 
-def test_the_folder_one_is_in_is_no_place_for_a_store(tiny, tmp_path, monkeypatch):
+def test_the_current_folder_is_refused_as_a_store(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(tg.InputError, match="is the folder you are in"):
+    with pytest.raises(tg.InputError, match="is the current folder or contains it"):
         tiny_survey.run(tiny, ".")
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
@@ -279,14 +297,14 @@ def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
     others = tiny_survey.prompts()
     others[3] = tg.Prompt("text-3", "letters", others[3].text[::-1])
     with pytest.raises(tg.InputError, match=r"its prompts is another list \(number 3 is text-3"):
-        tg.survey(tiny, others, tiny_survey.DEGREES, copy, model_name="tiny", **tiny_survey.REQUEST)
+        tg.survey(tiny_survey.named(tiny), others, tiny_survey.DEGREES, copy, **tiny_survey.REQUEST)
     twin = tiny.__class__(tiny.name, tiny.network, tiny.tokenizer, "other weights")
     with pytest.raises(tg.InputError, match="made with model_fingerprint sha256.*not other weights"):
         tiny_survey.run(twin, copy)
 
 
 def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, copy, tmp_path):
-    """By name the model is not even loaded."""
+    """A model given by its name is not loaded for this."""
     folder = shutil.copytree(tiny.name, tmp_path / "model")
     assert tiny_survey.run(folder, copy).sizes["prompt"] == tiny_survey.PROMPTS
     weights = folder / "model.safetensors"
@@ -294,11 +312,11 @@ def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, 
     with pytest.raises(tg.InputError, match="made with model_fingerprint sha256"):
         tiny_survey.run(folder, copy)
     with pytest.raises(tg.InputError, match="made with dtype torch.float32, not torch.bfloat16"):
-        tiny_survey.run(tiny.name, copy, dtype="bfloat16")
+        tiny_survey.run(tiny_survey.named(tiny.name, dtype="bfloat16"), copy)
 
 
 def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path, request):
-    """16 measurements by three: every pass has three, whatever is left, and another size is refused."""
+    """16 measurements in passes of three: every pass has three, and another size is refused."""
     whole, out, sizes = tmp_path / "whole.zarr", tmp_path / "survey.zarr", set()
     embeddings = tiny.network.get_input_embeddings()
     hook = embeddings.register_forward_hook(lambda module, ids, vectors: sizes.add(len(vectors)))
@@ -323,9 +341,7 @@ def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_b
     assert sizes == {3}
 
 
-def test_a_packed_store_is_for_reading(tiny, tmp_path):
-    from tokengeom_utils import export
-
+def test_a_packed_store_is_only_for_reading(tiny, tmp_path):
     part, out = tmp_path / "part.zarr", tmp_path / "packed.zarr"
 
     def interrupt(done, total, seconds):
@@ -335,38 +351,37 @@ def test_a_packed_store_is_for_reading(tiny, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tiny_survey.run(tiny, part, progress=interrupt)
     results = tg.open_results(part)
-    export(results, out)
-    report, = examine(out)
+    tg.export(results, out)
+    (report,) = examine(out)
     assert report.is_sound and not report.missing and report.n_prompts == results.sizes["prompt"] < tiny_survey.PROMPTS
     xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
     with pytest.raises(tg.InputError, match="another survey: its prompts is"):
         tiny_survey.run(tiny, out)
     held = tiny_survey.prompts()[: report.n_prompts]
     before = tiny_survey.files(out)
-    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
-        tg.survey(tiny, held, tiny_survey.DEGREES, out, model_name="tiny",
-                  **{**tiny_survey.REQUEST, "n_shuffled": len(held)})
+    with pytest.raises(tg.InputError, match="packed store, which is only for reading"):
+        tg.survey(
+            tiny_survey.named(tiny), held, tiny_survey.DEGREES, out, **{**tiny_survey.REQUEST, "n_shuffled": len(held)}
+        )
     assert tiny_survey.files(out) == before
     flip(out / "loss" / "c.0.0")
     assert "damaged: loss/c.0.0 of prompt text-0" in lines(out) and "export it again" in lines(out)
 
 
 def test_a_packed_store_of_a_part_that_claims_the_whole(tiny, whole, tmp_path):
-    """As earlier versions made it: the request of all prompts over the arrays of some."""
-    from tokengeom_utils import export
-
+    """Made by an earlier version: the request lists all prompts, the arrays hold some."""
     results = tg.open_results(whole)
-    export(results.isel(prompt=slice(3)), tmp_path / "packed.zarr")
-    store._enter(tmp_path / "packed.zarr", "request", results.attrs["request"])
+    tg.export(results.isel(prompt=slice(3)), tmp_path / "packed.zarr")
+    set_attribute(tmp_path / "packed.zarr", "request", results.attrs["request"])
     assert "shape (3,), not (8,)" in lines(tmp_path / "packed.zarr")
     assert not examine(tmp_path / "packed.zarr")[0].is_sound
-    with pytest.raises(tg.InputError, match="packed store, which is for reading"):
+    with pytest.raises(tg.InputError, match="packed store, which is only for reading"):
         tiny_survey.run(tiny, tmp_path / "packed.zarr")
 
 
-def test_a_group_of_several_models_knows_which_are_missing(tiny, whole, tmp_path):
+def test_a_group_of_several_models_records_which_are_missing(tiny, whole, tmp_path):
     group = tmp_path / "group.zarr"
-    store.create_group(group, ["lab/one", "lab/two"])
+    create_group(group, ["lab/one", "lab/two"])
     shutil.copytree(whole, group / "one")
     (group / ".two.making-1").mkdir()
     (group / ".two.making-1" / "zarr.json").write_text("{")
@@ -374,10 +389,10 @@ def test_a_group_of_several_models_knows_which_are_missing(tiny, whole, tmp_path
     assert one.is_sound and not one.missing and two.missing and "lab/two, of which nothing" in "".join(two.lines())
     with pytest.raises(tg.InputError, match="one of .*group.zarr/one$"):
         tg.open_results(group)
-    store.create_group(group, ["lab/two", "lab/three"])
-    assert store.open_group(group).attrs["models"] == ["lab/one", "lab/two", "lab/three"]
-    with pytest.raises(tg.InputError, match="the survey of one model, several are asked for"):
-        store.create_group(whole, ["lab/one", "lab/two"])
+    create_group(group, ["lab/two", "lab/three"])
+    assert open_group(group).attrs["models"] == ["lab/one", "lab/two", "lab/three"]
+    with pytest.raises(tg.InputError, match="the survey of one model, but several are requested"):
+        create_group(whole, ["lab/one", "lab/two"])
 
 
 def test_a_prompt_that_cannot_be_measured_does_not_stop_the_others(tiny, tmp_path):
@@ -410,7 +425,9 @@ def test_provenance_of_every_run(tiny, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         tiny_survey.run(tiny, out, progress=interrupt)
-    results = tiny_survey.run(tiny, out, profile="another")
+    named = tiny_survey.named(tiny)
+    request = json.loads(open_group(out).attrs["request"])
+    results = complete(Plan(named, tiny_survey.prompts(), request, profile="another"), out)
     runs = json.loads(results.attrs["runs"])
     assert [run["profile"] for run in runs] == ["", "another"] and results.run.values.tolist() == [0] + 7 * [1]
     assert {"torch", "numpy", "numba", "transformers"} <= set(runs[0]["versions"])
@@ -422,27 +439,26 @@ def test_provenance_of_every_run(tiny, tmp_path):
 
 def test_exports_hold_the_same_numbers(whole, tmp_path):
     import pandas
-    from tokengeom_utils import export
-    from tokengeom_utils.surveys.results import provenance
 
     results = tg.open_results(whole)
-    export(results, tmp_path / "survey.zarr")
+    tg.export(results, tmp_path / "survey.zarr")
     xr.testing.assert_identical(tg.open_results(tmp_path / "survey.zarr"), results)
     assert len(list((tmp_path / "survey.zarr").rglob("*"))) < 100 and examine(tmp_path / "survey.zarr")[0].is_sound
-    assert provenance(tg.open_results(tmp_path / "survey.zarr"))["model"] == "tiny"
+    assert tg.results.provenance(tg.open_results(tmp_path / "survey.zarr"))["model"] == "tiny"
 
-    export(results, tmp_path / "survey.nc")
+    tg.export(results, tmp_path / "survey.nc")
     with xr.open_dataset(tmp_path / "survey.nc", engine="h5netcdf") as read:
         for name in results.data_vars:
             np.testing.assert_array_equal(read[name], results[name])
             assert read[name].attrs["units"] == results[name].attrs["units"]
         assert read.prompt.values.tolist() == results.prompt.values.tolist() and read.attrs["Conventions"] == "CF-1.11"
 
-    export(results, tmp_path / "survey.parquet")
+    tg.export(results, tmp_path / "survey.parquet")
     table = pandas.read_parquet(tmp_path / "survey.parquet")
     row = table.query("variable == 'intrinsic_dimension' and prompt == 'text-1' and shuffle == 2 and layer == 1")
-    np.testing.assert_array_equal(row.set_index("scale").value, results.intrinsic_dimension.sel(
-        prompt="text-1", shuffle=2, layer=1))
+    np.testing.assert_array_equal(
+        row.set_index("scale").value, results.intrinsic_dimension.sel(prompt="text-1", shuffle=2, layer=1)
+    )
     assert len(table.query("variable == 'loss'")) == 16
     with pytest.raises(tg.InputError, match="must end in"):
-        export(results, tmp_path / "survey.xls")
+        tg.export(results, tmp_path / "survey.xls")

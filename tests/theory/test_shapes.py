@@ -1,4 +1,4 @@
-"""The shapes have the dimension, the size and the evenness that they promise."""
+"""The shapes have the documented dimension, size, and density."""
 
 import numpy as np
 import pytest
@@ -13,24 +13,24 @@ FEATURES = {"sphere": 4, "torus": 6}
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.__name__)
-def test_shape_type_and_seed(shape):
+def test_shape_dtype_and_seed(shape):
     cloud = shape(50, 3, batch=(2, 4), seed=7)
     assert cloud.shape == (2, 4, 50, FEATURES.get(shape.__name__, 3)) and cloud.dtype == torch.float64
     assert torch.equal(cloud, shape(50, 3, batch=(2, 4), seed=7)) and not torch.equal(cloud[0], cloud[1])
     rng = np.random.default_rng(0)
-    assert not torch.equal(shape(5, 1, seed=rng), shape(5, 1, seed=rng))  # a generator is used on
+    assert not torch.equal(shape(5, 1, seed=rng), shape(5, 1, seed=rng))  # a generator continues its stream
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.__name__)
 @pytest.mark.parametrize("d", [1, 2, 4])
-def test_the_dimension_is_what_was_asked_for(shape, d):
-    # The error bars leave out that neighborhoods overlap, which makes them up to 1.5 times too short at scale 2.
+def test_gride_recovers_the_dimension(shape, d):
+    # The error bars ignore the overlap of neighborhoods, which makes them up to 1.5 times too short at scale 2.
     found = gride(nearest_neighbors(shape(2000, d, seed=d), 2).distances)
     assert abs(found.dimension - d) < 4 * 1.5 * found.standard_error
 
 
-@pytest.mark.parametrize("shape", [shapes.cube, shapes.gaussian, shapes.sphere, shapes.ball, shapes.torus])
-def test_nothing_below_one_point_or_dimension(shape):
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.__name__)
+def test_empty_shapes_raise(shape):
     for wrong in ((0, 2), (5, 0)):
         with pytest.raises(InputError, match="at least 1"):
             shape(*wrong)
@@ -44,10 +44,10 @@ def test_radii():
     assert circles.allclose(torch.ones(100, dtype=torch.float64))
 
 
-def test_the_swiss_roll_is_an_even_sheet():
+def test_swiss_roll_is_a_uniform_sheet():
     roll = shapes.swiss_roll(3000, seed=2).numpy()
     radius = np.hypot(roll[:, 0], roll[:, 1])
-    assert roll.shape == (3000, 3) and 1 <= radius.min() and radius.max() <= 4
+    assert roll.shape == (3000, 3) and radius.min() >= 1 and radius.max() <= 4
     angle = 2 * np.pi * radius
     np.testing.assert_allclose(np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None], roll[:, :2], atol=1e-12)
     length = 0.5 * (angle * np.sqrt(1 + angle**2) + np.arcsinh(angle))  # of the spiral, up to a factor
@@ -56,7 +56,7 @@ def test_the_swiss_roll_is_an_even_sheet():
     assert kstest(roll[:, 2] / 3, "uniform").pvalue > 0.001
 
 
-def test_noise_is_added_beside_the_cloud():
+def test_noise_is_appended_to_the_cloud():
     square = shapes.cube(4000, 2, seed=3)
     rough = shapes.with_noise(square, 0.1, 20, seed=4)
     assert rough.shape == (4000, 22) and torch.equal(rough[:, :2], square)
@@ -64,7 +64,7 @@ def test_noise_is_added_beside_the_cloud():
     assert torch.equal(shapes.with_noise(square, 0.1), square)
 
 
-def test_embedding_keeps_every_distance():
+def test_embedding_preserves_distances():
     cloud = shapes.gaussian(40, 3, batch=(2,), seed=5)
     turned = shapes.embed(cloud, 30, seed=6)
     assert turned.shape == (2, 40, 30)
@@ -84,6 +84,6 @@ def test_poisson_radii_follow_their_laws():
 
 
 @pytest.mark.parametrize("ranks", [[], [0, 1], [2, 2], [2, 1]])
-def test_ranks_that_do_not_ascend_are_refused(ranks):
+def test_ranks_that_do_not_ascend_raise(ranks):
     with pytest.raises(InputError, match="must ascend"):
         shapes.poisson_radii(5, 2, ranks)

@@ -1,14 +1,15 @@
-"""Statistics against scipy, against their definitions, and on a survey whose answer is known."""
+"""Statistics against scipy, against their definitions, and on a survey with a known answer."""
 
 import numpy as np
 import pytest
 import scipy.stats
-import tokengeom_utils as tg
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokengeom_utils.theory import statistics
+
+import tokengeom_utils as tg
 from tokengeom_utils.theory.statistics import (
+    bootstrap,
     bootstrap_correlations,
     bootstrap_draws,
     bootstrap_interval,
@@ -22,6 +23,7 @@ from tokengeom_utils.theory.statistics import (
     p_text,
     partial_correlation,
     pearson,
+    sign_flip_p_value,
     spearman,
 )
 
@@ -48,7 +50,7 @@ def test_a_constant_has_no_correlation(value):
     assert np.isnan(pearson(np.full(7, value), np.arange(7.0)))
 
 
-def test_nan_stays_where_it_is():
+def test_nan_affects_only_its_own_row():
     stack = np.stack([X, np.where(np.arange(40) == 3, np.nan, X)])
     for r in (pearson(stack, Y), spearman(stack, Y), partial_correlation(stack, Y, Z)):
         assert np.isfinite(r[0]) and np.isnan(r[1])
@@ -67,7 +69,7 @@ def residual(v, *controls):
     return v - design @ np.linalg.lstsq(design, v, rcond=None)[0]
 
 
-def test_partial_correlation_is_that_of_the_residuals():
+def test_partial_correlation_is_the_correlation_of_the_residuals():
     rxy, rxz, ryz = pearson(X, Y), pearson(X, Z), pearson(Y, Z)
     formula = (rxy - rxz * ryz) / np.sqrt((1 - rxz**2) * (1 - ryz**2))
     assert partial_correlation(X, Y, Z) == pytest.approx(formula, rel=1e-10)
@@ -82,42 +84,44 @@ def test_partial_correlation_with_two_controls_follows_the_recursion():
     assert partial_correlation(X, Y, Z, w) == pytest.approx(wanted, rel=1e-10)
 
 
-def test_controls_that_repeat_each_other_count_once():
+def test_redundant_controls_count_once():
     assert partial_correlation(X, Y, Z, 3 * Z - 1, np.ones(40)) == pytest.approx(partial_correlation(X, Y, Z), rel=1e-9)
     assert np.isnan(partial_correlation(2 * Z + 1, Y, Z))
 
 
 def test_group_dummies_subtract_the_means_of_the_groups():
     group = np.arange(40) % 4
+
     def inside(v):
         return v - np.array([v[group == g].mean() for g in group])
+
     dummies = [(group == g).astype(float) for g in range(4)]
     assert partial_correlation(X, Y, *dummies) == pytest.approx(pearson(inside(X), inside(Y)), rel=1e-10)
 
 
-def test_p_values_are_uniform_without_a_relation():
+def test_p_values_are_uniform_for_unrelated_variables():
     draws = np.random.default_rng(1).normal(size=(2, 4000, 12))
     p = correlation_p_value(pearson(*draws), 12)
     assert scipy.stats.kstest(p, "uniform").pvalue > 0.001
 
 
-def test_intervals_cover_as_often_as_they_say():
+def test_intervals_of_a_mean_cover_at_their_level():
     rng = np.random.default_rng(2)
     samples = rng.normal(size=(300, 30)) + 5
     _, low, high = mean_interval(samples)
-    assert np.mean((low < 5) & (5 < high)) == pytest.approx(0.95, abs=0.04)
+    assert np.mean((low < 5) & (high > 5)) == pytest.approx(0.95, abs=0.04)
     low, high = bootstrap_interval(lambda x: x.mean(-1), samples, n_bootstrap=300)
-    assert np.mean((low < 5) & (5 < high)) == pytest.approx(0.94, abs=0.05)
+    assert np.mean((low < 5) & (high > 5)) == pytest.approx(0.94, abs=0.05)
 
 
-def test_bootstrap_is_repeatable_and_resamples_together():
+def test_bootstrap_is_repeatable_and_resamples_arrays_together():
     first = bootstrap_interval(pearson, X, Y, n_bootstrap=200, seed=3)
     assert first == bootstrap_interval(pearson, X, Y, n_bootstrap=200, seed=3)
     assert first != bootstrap_interval(pearson, X, Y, n_bootstrap=200, seed=4)
     np.testing.assert_allclose(bootstrap_interval(pearson, X, 2 * X, n_bootstrap=50), 1)
 
 
-def test_fisher_interval_agrees_with_scipy_and_knows_its_ends():
+def test_fisher_interval_agrees_with_scipy_and_at_its_limits():
     r = scipy.stats.pearsonr(X, Y)
     for level in (0.9, 0.95):
         assert fisher_interval(r.statistic, 40, level=level) == pytest.approx(r.confidence_interval(level), rel=1e-9)
@@ -127,7 +131,7 @@ def test_fisher_interval_agrees_with_scipy_and_knows_its_ends():
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.7])
-def test_intervals_of_a_correlation_cover_as_often_as_they_say(rho):
+def test_intervals_of_a_correlation_cover_at_their_level(rho):
     x, noise = np.random.default_rng(6).normal(size=(2, 1500, 40))
     y = rho * x + np.sqrt(1 - rho**2) * noise
     low, high = fisher_interval(pearson(x, y), 40)
@@ -136,7 +140,7 @@ def test_intervals_of_a_correlation_cover_as_often_as_they_say(rho):
     for i in range(200):
         low, high = correlation_interval(x[i], y[i], n_bootstrap=300, seed=i)
         covered.append(low < rho < high)
-    assert np.mean(covered) == pytest.approx(0.93, abs=0.05)  # percentile intervals are a little short
+    assert np.mean(covered) == pytest.approx(0.93, abs=0.05)  # percentile intervals are slightly too short
 
 
 def test_holm_agrees_with_its_definition():
@@ -148,26 +152,37 @@ def test_holm_agrees_with_its_definition():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_lies_between_the_raw_values_and_bonferroni_and_keeps_their_order(p):
+def test_holm_lies_between_raw_and_bonferroni_and_preserves_the_order(p):
     p = np.array(p)
     adjusted = holm(p)
     assert (adjusted >= p).all() and (adjusted <= np.minimum(1, p * len(p)) + 1e-15).all()
     assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
 
 
-def test_holm_makes_no_false_claim_more_often_than_it_says():
+def test_holm_controls_the_family_wise_error_rate():
     rng = np.random.default_rng(8)
     p = rng.random((4000, 10))
-    p[:, :3] *= 1e-3  # three that are not null
+    p[:, :3] *= 1e-3  # three hypotheses are false
     false = [(holm(row)[3:] < 0.05).any() for row in p]
     assert np.mean(false) == pytest.approx(0.05, abs=0.012)
 
 
-def test_words_for_p_values():
+@pytest.mark.parametrize("differences, patterns", [(np.ones(6), 2), (-np.ones(6), 2), ([1, -1, 1, -1, 1, -1], 2**6)])
+def test_sign_flip_p_value_counts_all_patterns(differences, patterns):
+    assert sign_flip_p_value(differences) == patterns / 2**6
+
+
+def test_sign_flip_p_value_with_random_patterns_rejects_at_its_level():
+    many = np.random.default_rng(0).normal(size=(200, 20))
+    p = [sign_flip_p_value(row, seed=1, n_random=499) for row in many]
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.04)
+
+
+def test_p_values_as_text():
     assert [p_text(p) for p in (0.0002, 0.001, 0.0234, 1.0)] == ["p < 0.001", "p = 0.001", "p = 0.023", "p = 1"]
 
 
-def test_mean_log_frequency_counts_the_other_prompts():
+def test_mean_log_frequency_counts_only_the_other_prompts():
     ids = np.array([[0, 0, 1], [1, 1, 2], [3, 0, 1]])
     expected = []
     for i, row in enumerate(ids):
@@ -177,17 +192,20 @@ def test_mean_log_frequency_counts_the_other_prompts():
     np.testing.assert_allclose(mean_log_frequency(ids[:1], 5), -np.log(5))
 
 
-@pytest.mark.parametrize("chunk", [statistics.CHUNK, 500])
-def test_all_resamples_at_once_equal_one_after_the_other(chunk, monkeypatch):
-    monkeypatch.setattr(statistics, "CHUNK", chunk)
+@pytest.mark.parametrize("chunk", [bootstrap.CHUNK, 500])
+def test_resamples_in_one_product_equal_a_loop(chunk, monkeypatch):
+    monkeypatch.setattr(bootstrap, "CHUNK", chunk)
     x = RNG.normal(size=(2, 3, 40)) + Y
     w = RNG.normal(size=40)
     for controls in ((), (Z,), (Z, w)):
-        one_by_one = bootstrap_draws(lambda x, y, *c: partial_correlation(x, y, *c), x, Y, *controls, n_bootstrap=30, seed=4)
-        np.testing.assert_allclose(bootstrap_correlations(x, Y, *controls, n_bootstrap=30, seed=4), one_by_one, atol=1e-12)
+        loop = bootstrap_draws(partial_correlation, x, Y, *controls, n_bootstrap=30, seed=4)
+        np.testing.assert_allclose(bootstrap_correlations(x, Y, *controls, n_bootstrap=30, seed=4), loop, atol=1e-12)
     ties = np.round(x), np.round(Y)
-    np.testing.assert_allclose(bootstrap_correlations(*ties, rank=True, n_bootstrap=30, seed=4),
-                               bootstrap_draws(spearman, *ties, n_bootstrap=30, seed=4), atol=1e-12)
+    np.testing.assert_allclose(
+        bootstrap_correlations(*ties, rank=True, n_bootstrap=30, seed=4),
+        bootstrap_draws(spearman, *ties, n_bootstrap=30, seed=4),
+        atol=1e-12,
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -208,25 +226,27 @@ def test_a_resample_of_one_prompt_has_no_correlation():
     assert np.isnan(low) and np.isnan(high)
 
 
-def test_rank_correlations_take_no_controls():
+def test_rank_correlations_with_controls_raise():
     with pytest.raises(tg.InputError, match="rank correlation"):
         bootstrap_correlations(X, Y, Z, rank=True)
 
 
 def survey(n):
-    """Layer 1 follows the loss, layer 2 is its opposite, layer 3 is noise; tokens confound layer 1."""
+    """Make a survey: layer 1 follows the loss, layer 2 its negative, layer 3 is noise; tokens confound layer 1."""
     rng = np.random.default_rng(5)
     loss = rng.normal(3, 0.5, n)
     dimension = np.stack([loss * 2, -loss, rng.normal(size=n)], 1)[:, None, :, None] + rng.normal(0, 0.1, (n, 1, 3, 2))
     return xr.Dataset(
-        {"intrinsic_dimension": (("prompt", "shuffle", "layer", "scale"), dimension),
-         "loss": (("prompt", "shuffle"), loss[:, None]),
-         "distinct_tokens": (("prompt", "shuffle"), (loss + rng.normal(0, 0.01, n))[:, None])},
+        {
+            "intrinsic_dimension": (("prompt", "shuffle", "layer", "scale"), dimension),
+            "loss": (("prompt", "shuffle"), loss[:, None]),
+            "distinct_tokens": (("prompt", "shuffle"), (loss + rng.normal(0, 0.01, n))[:, None]),
+        },
         coords={"shuffle": [0], "layer": [1, 2, 3], "scale": [2, 4]},
     )
 
 
-def test_loss_correlation_finds_what_is_there():
+def test_loss_correlation_on_a_survey_with_a_known_answer():
     data = survey(60)
     data.loss[7] = np.nan  # a prompt that was not measured
     found = loss_correlation(data, n_bootstrap=300).sel(scale=2)
@@ -239,7 +259,7 @@ def test_loss_correlation_finds_what_is_there():
     np.testing.assert_allclose([found.fisher_low, found.fisher_high], fisher_interval(found.pearson, 59))
 
 
-def test_loss_correlation_corrects_what_it_is_given_and_holds_several_variables_fixed():
+def test_loss_correlation_corrects_the_given_layers_and_holds_several_variables_fixed():
     data = survey(60).assign(noise=("prompt", np.random.default_rng(9).normal(size=60)))
     found = loss_correlation(data, control=("distinct_tokens", "noise"), n_bootstrap=100, rank_interval=True)
     np.testing.assert_allclose(found.p_holm, holm(found.p_value.values))
@@ -253,6 +273,6 @@ def test_loss_correlation_corrects_what_it_is_given_and_holds_several_variables_
     assert found.attrs["control"] == "distinct_tokens, noise"
 
 
-def test_too_few_prompts_are_refused():
+def test_too_few_prompts_raise():
     with pytest.raises(tg.InputError, match="at least 4 prompts, the survey holds 3"):
         loss_correlation(survey(3))

@@ -1,4 +1,4 @@
-"""Distances between clouds: against brute force, their order, their symmetries, and what is known in closed form."""
+"""Distances between clouds: brute force, inequalities, symmetries, and closed forms."""
 
 from itertools import permutations
 
@@ -22,7 +22,7 @@ def path(a, b):
     return (a - b).square().sum(-1).mean(-1).sqrt()
 
 
-def test_exact_distance_is_the_cheapest_of_all_pairings():
+def test_exact_distance_is_that_of_the_cheapest_pairing():
     a, b = clouds(6, 3)
     best = min(float(path(a, b[list(order)])) for order in permutations(range(6)))
     found = wasserstein(a, b)
@@ -37,7 +37,7 @@ def test_exact_distance_agrees_with_an_assignment_solver(scale, shift):
     assert wasserstein(a, b).distance == pytest.approx(float(path(a[i], b[j])), rel=1e-9)
 
 
-def test_the_order_of_the_tokens_does_not_matter_and_copies_do():
+def test_token_order_does_not_matter_but_copies_do():
     a, b = clouds()
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(a)))
     assert wasserstein(a[order], b).distance == pytest.approx(wasserstein(a, b).distance, rel=1e-12)
@@ -48,7 +48,7 @@ def test_the_order_of_the_tokens_does_not_matter_and_copies_do():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 30), st.integers(1, 6), st.integers(0, 10**6), st.floats(0, 3))
-def test_four_distances_in_a_row(n, d, seed, shift):
+def test_inequalities_between_the_distances(n, d, seed, shift):
     a, b = clouds(n, d, seed)
     b = 0.5 * b + shift
     mean_shift = float((a.mean(0) - b.mean(0)).norm())
@@ -58,7 +58,7 @@ def test_four_distances_in_a_row(n, d, seed, shift):
     assert exact <= float(path(a, b)) + 1e-9
 
 
-def test_the_mean_comes_off_and_a_shift_is_the_distance():
+def test_squared_distance_splits_into_shift_and_rest():
     a, b = clouds()
     v = torch.tensor([3.0, 0, -4, 0, 0], dtype=torch.float64)
     assert wasserstein(a, a + v).distance == pytest.approx(5, rel=1e-12)
@@ -67,7 +67,7 @@ def test_the_mean_comes_off_and_a_shift_is_the_distance():
     assert wasserstein(a, b).distance ** 2 == pytest.approx(squared, rel=1e-12)
 
 
-def test_shapes_are_at_most_the_root_of_two_apart():
+def test_standardized_clouds_are_closer_than_the_root_of_two():
     a, b = standardize(clouds(30, 4) * torch.tensor([1.0, 5, 0.1, 2]) + 7)
     torch.testing.assert_close(radius(a), torch.tensor(1.0, dtype=torch.float64))
     torch.testing.assert_close(a.mean(0), torch.zeros(4, dtype=torch.float64))
@@ -75,26 +75,26 @@ def test_shapes_are_at_most_the_root_of_two_apart():
     torch.testing.assert_close(standardize(3 * a + 5), a)
 
 
-def test_one_dimension_is_sorting():
+def test_one_dimensional_distance_is_that_of_sorted_tokens():
     a, b = clouds(50, 1)
     sorted_path = float((a[:, 0].sort().values - b[:, 0].sort().values).square().mean().sqrt())
     assert wasserstein(a, b).distance == pytest.approx(sorted_path, rel=1e-12)
     assert float(sliced_wasserstein(a, b, 3).distance) == pytest.approx(sorted_path, rel=1e-12)
 
 
-def test_two_even_samples_of_a_segment_are_as_far_apart_as_theory_says():
+def test_distance_of_two_samples_of_a_segment_agrees_with_theory():
     a, b = shapes.cube(64, 2, batch=(4000,), seed=0).sort(dim=-2).values.unbind(-1)
     assert (a - b).square().mean().item() == pytest.approx(1 / (3 * 65), rel=0.03)
 
 
 def test_sliced_distance_of_normal_clouds():
     a, b = clouds(4000, 3, seed=2)
-    found = sliced_wasserstein(a, 2 * b, 500)  # shadows are normal with deviations 1 and 2
+    found = sliced_wasserstein(a, 2 * b, 500)  # projections are normal with standard deviations 1 and 2
     assert float(found.distance) == pytest.approx(3**0.5, abs=0.05)
     assert 0 < found.standard_error < 0.05
 
 
-def test_all_pairs_equal_single_pairs_and_are_euclidean():
+def test_distances_of_all_pairs_equal_single_pairs_and_are_euclidean():
     stack = clouds(25, 6, batch=(5,))
     table = sliced_distances(stack, 64, seed=3)
     single = torch.stack([sliced_wasserstein(stack, cloud, 64, seed=3).distance for cloud in stack])
@@ -103,67 +103,20 @@ def test_all_pairs_equal_single_pairs_and_are_euclidean():
     assert torch.linalg.eigvalsh(-centering @ table**2 @ centering).min() > -1e-9
 
 
-def test_rotations_of_both_clouds_change_nothing():
+def test_distance_is_invariant_under_a_common_rotation():
     a, b = clouds(20, 4)
     rotation = torch.linalg.qr(clouds(4, 4, seed=9, batch=()))[0]
     assert wasserstein(a @ rotation, b @ rotation).distance == pytest.approx(wasserstein(a, b).distance, rel=1e-12)
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     a = clouds(5, 3, batch=())
     for bad in (
         lambda: wasserstein(a, a[:, :2]),
         lambda: wasserstein(a[None], a[None]),
+        lambda: wasserstein(a, torch.full_like(a, torch.nan)),
         lambda: sliced_wasserstein(a, a[:4]),
         lambda: standardize(torch.ones(4, 2)),
     ):
         with pytest.raises(tg.InputError):
             bad()
-
-
-# The checkers of the chapter on empirical measures.
-
-
-def as_sets(a, b, weights=True):
-    (at, times), (bt, also) = (np.unique(c, axis=0, return_counts=True) for c in (a, b))
-    same = at.shape == bt.shape and bool((at == bt).all())
-    return same and (not weights or np.allclose(times / len(a), also / len(b)))
-
-
-def line(a, b, power=2):
-    return np.mean(abs(np.sort(a) - np.sort(b)) ** power)
-
-
-RIGHT = {
-    "same_measure": as_sets,
-    "w2_line": lambda a, b: line(a, b) ** 0.5,
-    "w2_gaussians": lambda m, s, p, t: ((m - p) ** 2 + (s - t) ** 2).sum() ** 0.5,
-}
-WRONG = [
-    ("same_measure", lambda a, b: a.shape == b.shape and bool((a == b).all()), "another order"),
-    ("same_measure", lambda a, b: True, "no token in common"),
-    ("same_measure", lambda a, b: a.shape == b.shape and np.allclose(np.sort(a, 0), np.sort(b, 0)), "rows"),
-    ("same_measure", lambda a, b: as_sets(a, b, False), "masses"),
-    ("same_measure", lambda a, b: len(a) == len(b) and as_sets(a, b), "half"),
-    ("w2_line", lambda a, b: np.mean((a - b) ** 2) ** 0.5, "sort both"),
-    ("w2_line", line, "the square"),
-    ("w2_line", lambda a, b: (len(a) * line(a, b)) ** 0.5, "mean, not the sum"),
-    ("w2_line", lambda a, b: line(a, b, 1), "W1"),
-    ("w2_line", lambda a, b: 1.0, "root-mean-square"),
-    ("w2_gaussians", lambda m, s, p, t: ((m - p) ** 2 + (s - t) ** 2) ** 0.5, "one distance"),
-    ("w2_gaussians", lambda m, s, p, t: ((m - p) ** 2 + (s - t) ** 2).sum(), "the square"),
-    ("w2_gaussians", lambda m, s, p, t: ((m - p) ** 2).sum() ** 0.5, "different widths"),
-    ("w2_gaussians", lambda m, s, p, t: ((m - p) ** 2 + (s**2 - t**2) ** 2).sum() ** 0.5, "variances"),
-    ("w2_gaussians", lambda m, s, p, t: 1.0, "q_i"),
-]
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_the_right_answer_passes(name):
-    assert repr(getattr(tg.check, name)(RIGHT[name])) == "correct"
-
-
-@pytest.mark.parametrize("name, attempt, hint", WRONG)
-def test_a_usual_mistake_is_recognized(name, attempt, hint):
-    answer = getattr(tg.check, name)(attempt)
-    assert not answer.passed and hint in answer.hint, answer.hint

@@ -1,3 +1,87 @@
-"""Checkers of the exercises: each tries an attempt where the answer is known and gives a hint."""
+"""Checkers for the exercises, in the order of the book: each tries your function and returns a verdict or a hint.
 
-from .exercises import *  # noqa: F403
+A checker takes the function that an exercise asks for and calls it where the answer is known. Its docstring states the
+arguments and the result. Each chapter's checkers are in the module named after the chapter's file; ``answer`` holds
+what they share.
+
+>>> import tokengeom_utils as tg
+>>> tg.check.chance_overlap(lambda k, n: k / n)
+not yet: a token is never its own neighbor, so its k neighbors are drawn from n - 1 others, not from n
+>>> tg.check.chance_overlap(lambda k, n: k / (n - 1))
+correct
+"""
+
+# isort: off
+# The imports and __all__ follow the book, not the alphabet.
+from .answer import Answer, checker, close, expect
+from .the_paper_in_one_page import relative_peak, align
+from .empirical_measures import same_measure, w2_line, w2_gaussians
+from .mean_field import sa_velocity, cosine_speed, hemisphere, fastest_wave
+from .mean_field_in_a_real_model import effective_groups, energy_change
+from .extraction import block_inputs, next_token_loss, loss_in_chunks
+from .cosine_similarity import mean_cosine, leave_one_out, neighbor_angle
+from .intrinsic_dimension import volume_fraction, two_nn, gride_one_scale, gride_error
+from .estimators_compared import correlation_dimension, participation_ratio, three_averages
+from .neighborhood_overlap import chance_overlap, overlap, reciprocity
+from .shuffle_control import shuffle_blocks, ngram_precision, sign_flip
+from .loss_correlation import fisher_interval, partial_correlation, resampled_correlations, mean_log_frequency
+from .from_geometry_to_loss import logit_factor, dirichlet_entropy_of, box_entropy
+from .untrained_twin import untrained_loss, twin_held_fixed, causal_mean
+from .your_own_text import percentile_rank, unusual
+from .what_a_survey_costs import count_measurements, enough_workers, is_whole
+from .reproduction_report import holm, prompts_needed
+# isort: on
+
+__all__ = [  # noqa: RUF022
+    "Answer",
+    "checker",
+    "close",
+    "expect",
+    "relative_peak",
+    "align",
+    "same_measure",
+    "w2_line",
+    "w2_gaussians",
+    "sa_velocity",
+    "cosine_speed",
+    "hemisphere",
+    "fastest_wave",
+    "effective_groups",
+    "energy_change",
+    "block_inputs",
+    "next_token_loss",
+    "loss_in_chunks",
+    "mean_cosine",
+    "leave_one_out",
+    "neighbor_angle",
+    "volume_fraction",
+    "two_nn",
+    "gride_one_scale",
+    "gride_error",
+    "correlation_dimension",
+    "participation_ratio",
+    "three_averages",
+    "chance_overlap",
+    "overlap",
+    "reciprocity",
+    "shuffle_blocks",
+    "ngram_precision",
+    "sign_flip",
+    "fisher_interval",
+    "partial_correlation",
+    "resampled_correlations",
+    "mean_log_frequency",
+    "logit_factor",
+    "dirichlet_entropy_of",
+    "box_entropy",
+    "untrained_loss",
+    "twin_held_fixed",
+    "causal_mean",
+    "percentile_rank",
+    "unusual",
+    "count_measurements",
+    "enough_workers",
+    "is_whole",
+    "holm",
+    "prompts_needed",
+]

@@ -17,26 +17,27 @@ import warnings
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from .kernels import fit_gride
 from .kernels.reference.gride import apart
 from .records import Dimension, DimensionScales
 
-MIN_POINTS = 3
+MIN_POINTS = 3  #: tokens needed for an estimate
 
 
-def gride(distances, scale=2):
-    r"""GRIDE estimate at one range scaling (``n2 = scale``, ``n1 = scale / 2``).
+def gride(distances: ArrayLike | torch.Tensor, scale: int = 2) -> Dimension:
+    r"""Estimate the intrinsic dimension by GRIDE at one range scaling (``n2 = scale``, ``n1 = scale / 2``).
 
-    Solves for :math:`d`, with :math:`N` ratios :math:`\mu_i`,
+    The estimate is the root :math:`d` of, with :math:`N` ratios :math:`\mu_i`,
 
     .. math:: \frac{N-1}{d} + (n_2 - n_1 - 1) \sum_i \frac{\ln\mu_i}{1 - \mu_i^{-d}}
               - (n_2 - 1) \sum_i \ln\mu_i = 0 .
 
-    The factor is :math:`N - 1` and not :math:`N`: at scale 2 this makes the estimate unbiased. The
-    standard error takes the tokens as independent. Neighborhoods that share points are not, so the
-    true spread is larger, the more so the larger the scale.
+    The factor :math:`N - 1`, instead of :math:`N`, makes the estimate unbiased at scale 2. The
+    standard error assumes that tokens are independent. Neighborhoods that share points are not, so the
+    true spread is larger, and more so at larger scales.
 
     Parameters
     ----------
@@ -49,50 +50,91 @@ def gride(distances, scale=2):
     Returns
     -------
     Dimension
-        ``.dimension``, ``.standard_error`` and ``.n_points``, each of shape (...). NaN, with a
-        warning that says why, where fewer than 3 tokens are left.
+        ``.dimension``, ``.standard_error`` and ``.n_points``, each of shape (...), float64 and int64. NaN, with a
+        warning that gives the reason, where fewer than 3 tokens are left.
 
     Raises
     ------
     InputError
-        If the table holds fewer than ``scale`` neighbors.
+        If ``scale`` is odd or below 2, or the table holds fewer than ``scale`` neighbors.
+
+    See Also
+    --------
+    gride_scales : all range scalings at once.
+    intrinsic_dimension : the same from a cloud, in less time.
+
+    Notes
+    -----
+    Introduced in the chapter *Intrinsic dimension: how many directions does a cloud have?*
 
     References
     ----------
     Denti, Doimo, Laio, Mira, Scientific Reports 12, 20005 (2022), equations 9-11.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> square = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> found = tg.gride(tg.nearest_neighbors(square, 8).distances, scale=8)
+    >>> round(found.dimension.item(), 1)  # a little low: the square has edges
+    1.9
     """
     r = _checked(distances, [scale])
     n2 = np.array([scale])
     return Dimension(*(part[..., 0] for part in _enough(fit_gride(r, n2 // 2 - 1, n2 - 1, n2), r, n2 - 1)))
 
 
-def gride_scales(distances, scale_max=256):
-    """GRIDE at every range scaling 2, 4, 8, ..., ``scale_max``: see :func:`gride`.
+def gride_scales(distances: ArrayLike | torch.Tensor, scale_max: int = 256) -> DimensionScales:
+    r"""Estimate the intrinsic dimension by GRIDE at every range scaling 2, 4, 8, ..., ``scale_max``.
+
+    Each scale solves the equation of :func:`gride` with :math:`n_2 = 2 n_1`.
 
     Parameters
     ----------
     distances : array_like, shape (..., token, k >= scale_max)
+        Sorted neighbor distances, as for :func:`gride`.
     scale_max : int
+        Largest range scaling.
 
     Returns
     -------
     DimensionScales
-        Shapes (..., scale), and ``.scales``.
+        ``.dimension``, ``.standard_error`` and ``.n_points`` of shape (..., scale), and ``.scales`` (scale,).
 
     Raises
     ------
     InputError
-        If ``scale_max`` exceeds the number of neighbors in the table, at most N - 1.
+        If ``scale_max`` is below 2 or exceeds the number of neighbors in the table, at most N - 1.
+
+    See Also
+    --------
+    gride, intrinsic_dimension
+
+    Notes
+    -----
+    Introduced in the chapter *Intrinsic dimension: how many directions does a cloud have?*
+
+    References
+    ----------
+    Denti, Doimo, Laio, Mira, Scientific Reports 12, 20005 (2022).
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> square = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> tg.gride_scales(tg.nearest_neighbors(square, 8).distances, scale_max=8).scales
+    tensor([2, 4, 8])
     """
     if scale_max < 2:
         raise InputError(f"scale_max = {scale_max}: the smallest range scaling is 2")
     n2 = 2 ** np.arange(1, int(scale_max).bit_length())
     r = _checked(distances, n2.tolist())
-    return DimensionScales(*_enough(fit_gride(r, n2 // 2 - 1, n2 - 1, n2), r, n2 - 1), torch.from_numpy(n2))
+    found = _enough(fit_gride(r, n2 // 2 - 1, n2 - 1, n2), r, n2 - 1)
+    return DimensionScales(found.dimension, found.standard_error, found.n_points, torch.from_numpy(n2))
 
 
 def _checked(distances, scales):
-    """The table, if it has what these range scalings take."""
+    """Return the table as float64 if it holds the neighbors that these range scalings need."""
     r = torch.as_tensor(distances, dtype=torch.float64)
     n, k = r.shape[-2:]
     for scale in scales:
@@ -105,8 +147,8 @@ def _checked(distances, scales):
     return r
 
 
-def gride_from_radii(radii):
-    """GRIDE at range scalings 2, 4, 8, ... from the few distances it takes: see :func:`gride_scales`.
+def gride_from_radii(radii: torch.Tensor) -> DimensionScales:
+    """Estimate the dimension at range scalings 2, 4, 8, ... from the few distances needed: see :func:`gride_scales`.
 
     Parameters
     ----------
@@ -119,9 +161,8 @@ def gride_from_radii(radii):
     """
     column = np.arange(radii.shape[-1])
     n2 = 2 ** column[1:]
-    return DimensionScales(
-        *_enough(fit_gride(radii, column[:-1], column[1:], n2), radii, column[1:]), torch.from_numpy(n2)
-    )
+    found = _enough(fit_gride(radii, column[:-1], column[1:], n2), radii, column[1:])
+    return DimensionScales(found.dimension, found.standard_error, found.n_points, torch.from_numpy(n2))
 
 
 # Why too few tokens are left, in the order in which they leave.
@@ -134,9 +175,9 @@ LOST = (
 
 
 def _enough(estimate, r, far):
-    """``estimate`` with NaN, and a warning that says why, where too few tokens are left.
+    """Replace the estimate by NaN where too few tokens are left, with a warning that gives the reason.
 
-    It took the columns 0 to ``far`` of r (..., token, column); ``far`` is one column, or one for each scale.
+    The estimate used the columns 0 to ``far`` of r (..., token, column); ``far`` is one column, or one per scale.
     """
     dimension, error, count = estimate
     enough = count >= MIN_POINTS
@@ -148,7 +189,7 @@ def _enough(estimate, r, far):
     distinct = apart(first)
     passed = sum((left.sum(-1) >= MIN_POINTS).long() for left in (~first.isnan(), distinct, distinct & ~far.isnan()))
     warnings.warn(
-        f"intrinsic dimension is NaN where fewer than {MIN_POINTS} tokens have a ratio to go by "
+        f"intrinsic dimension is NaN where fewer than {MIN_POINTS} tokens have a usable ratio "
         f"(as few as {int(count.min())} of {r.shape[-2]}): "
         + "; ".join(LOST[i] for i in passed.expand(count.shape)[~enough].unique().tolist()),
         RuntimeWarning,
@@ -157,26 +198,50 @@ def _enough(estimate, r, far):
     return Dimension(torch.where(enough, dimension, torch.nan), torch.where(enough, error, torch.nan), count)
 
 
-def two_nn(distances, method="mle", fraction=0.9):
-    r"""TwoNN estimate from the first two neighbor distances.
+def two_nn(distances: ArrayLike | torch.Tensor, method: str = "mle", fraction: float = 0.9) -> Dimension:
+    r"""Estimate the intrinsic dimension by TwoNN from the first two neighbor distances.
+
+    The ratio :math:`\mu = r_2 / r_1` follows the Pareto law :math:`F(\mu) = 1 - \mu^{-d}`.
 
     Parameters
     ----------
     distances : array_like, shape (..., token, k >= 2)
+        Sorted neighbor distances, as for :func:`gride`.
     method : {"mle", "linear"}
         ``"mle"``: :math:`(N-1) / \sum\ln\mu`. ``"linear"``: the slope through the origin of
         :math:`-\ln(1 - F(\mu))` on :math:`\ln\mu`, over the lowest ``fraction`` of the ratios.
     fraction : float
-        Used by ``"linear"`` alone.
+        Only used by ``"linear"``.
 
     Returns
     -------
     Dimension
-        Shapes (...). The standard error is :math:`d / \sqrt N` for both.
+        Shapes (...). The standard error is :math:`d / \sqrt N` for both methods.
+
+    Raises
+    ------
+    InputError
+        If the table holds fewer than 3 tokens or 2 neighbors, or an option is unknown or out of range.
+
+    See Also
+    --------
+    gride : the same at larger scales.
+
+    Notes
+    -----
+    Introduced in the chapter *Intrinsic dimension: how many directions does a cloud have?*
 
     References
     ----------
     Facco, d'Errico, Rodriguez, Laio, Scientific Reports 7, 12140 (2017).
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> square = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> found = tg.two_nn(tg.nearest_neighbors(square, 2).distances)
+    >>> bool(abs(found.dimension - 2) < 3 * found.standard_error)
+    True
     """
     r = torch.as_tensor(distances, dtype=torch.float64)
     if r.shape[-1] < 2 or r.shape[-2] < 3:
@@ -184,7 +249,7 @@ def two_nn(distances, method="mle", fraction=0.9):
     if method not in ("mle", "linear"):
         raise InputError(f"method = {method!r}: choose 'mle' or 'linear'")
     if not 0 < fraction < 1:
-        raise InputError(f"fraction = {fraction}: the fit needs a part of the ratios, between 0 and 1")
+        raise InputError(f"fraction = {fraction}: choose the share of the ratios that is fitted, between 0 and 1")
     usable = apart(r[..., 0])
     log_mu = torch.where(usable, (r[..., 1] / r[..., 0]).log(), torch.nan).sort(-1).values
     count = usable.sum(-1)
@@ -199,27 +264,50 @@ def two_nn(distances, method="mle", fraction=0.9):
     return _enough(Dimension(d, d / count.double().sqrt(), count), r, 1)
 
 
-def levina_bickel(distances, k=20):
-    r"""Levina-Bickel estimate, averaged over tokens as MacKay and Ghahramani advise.
+def levina_bickel(distances: ArrayLike | torch.Tensor, k: int = 20) -> Dimension:
+    r"""Estimate the intrinsic dimension by Levina and Bickel, averaged over tokens as MacKay and Ghahramani advise.
 
     .. math:: \frac1{\hat d} = \frac1N \sum_i \frac1{k-1} \sum_{j<k} \ln \frac{r_k(i)}{r_j(i)}
 
-    Averaging the inverses, and not the local dimensions themselves, is what the likelihood of
-    all tokens together asks for, and it is less biased.
+    The joint likelihood of all tokens leads to this average of the inverses, which is less biased than an average of
+    the local dimensions.
 
     Parameters
     ----------
     distances : array_like, shape (..., token, >= k)
+        Sorted neighbor distances, as for :func:`gride`.
     k : int
+        Neighbors used, at least 2.
 
     Returns
     -------
     Dimension
         Shapes (...); the standard error follows from the spread of the local inverses.
 
+    Raises
+    ------
+    InputError
+        If the table holds fewer than ``k`` neighbors, or ``k`` is below 2.
+
+    See Also
+    --------
+    gride, two_nn
+
+    Notes
+    -----
+    Introduced in the chapter *Estimators compared: does the answer depend on who is asked?*
+
     References
     ----------
-    Levina, Bickel, *Maximum likelihood estimation of intrinsic dimension*, NIPS 2004.
+    Levina, Bickel, *Maximum likelihood estimation of intrinsic dimension*, NIPS 2004. MacKay, Ghahramani, *Comments
+    on "Maximum likelihood estimation of intrinsic dimension"* (2005).
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> square = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> round(tg.levina_bickel(tg.nearest_neighbors(square, 20).distances).dimension.item(), 1)
+    1.9
     """
     r = torch.as_tensor(distances, dtype=torch.float64)
     if not 2 <= k <= r.shape[-1]:

@@ -58,7 +58,7 @@ def nearest_neighbors(cloud: ArrayLike | torch.Tensor, k: int, drop_duplicates: 
 
     Notes
     -----
-    Introduced in the chapter *Intrinsic dimension*.
+    Introduced in the chapter *Intrinsic dimension: how many directions does a cloud have?*
 
     Examples
     --------
@@ -101,7 +101,7 @@ def neighbor_angles(cloud: ArrayLike | torch.Tensor, table: Neighbors) -> torch.
 
     Notes
     -----
-    Introduced in the chapter *Intrinsic dimension*; the paper shows the angle in its appendix.
+    Introduced in the chapter *Cosine similarity: do the tokens point one way?*
 
     Examples
     --------

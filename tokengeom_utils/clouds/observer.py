@@ -92,22 +92,24 @@ class Observer:
         """
         self.append(self.measure(cloud, len(self._layers)))
 
-    def measure(self, cloud, place):
+    def measure(self, cloud: "ArrayLike | torch.Tensor", place: int) -> "tuple[Layer, dict[str, torch.Tensor]]":
         """Measure the cloud of layer ``place`` without keeping the result, for :meth:`append`."""
         with _naming_layer(place):
             on_gpu = torch.is_tensor(cloud) and cloud.is_cuda
             cloud = as_clouds(cloud, leading="prompt", wait=not on_gpu).detach()
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-            return (kernels.layer(cloud, self._ranks, self.k_max),
-                    {name: function(cloud) for name, function in _per_cloud().items()})
+            return (
+                kernels.layer(cloud, self._ranks, self.k_max),
+                {name: function(cloud) for name, function in _per_cloud().items()},
+            )
 
-    def append(self, measured):
+    def append(self, measured: "tuple[Layer, dict[str, torch.Tensor]]") -> None:
         """Keep what :meth:`measure` returned for the next layer."""
         layer, values = measured
         if self._last is not None:
             self._overlap.append(common_neighbors(self._last, layer.indices))
         self._last = layer.indices
-        self._layers.append((layer._replace(indices=None), values))
+        self._layers.append((layer._replace(indices=layer.indices.new_empty(0)), values))  # not kept
 
     def values(self) -> dict[str, torch.Tensor]:
         """Return every observable as a tensor (layer, ...), or (prompt, layer, ...) for several prompts.
@@ -163,10 +165,13 @@ class Observer:
         import xarray as xr
 
         values = self.values()
-        prompt = ("prompt",) * (self._last.ndim - 2)
+        prompt = ("prompt",) * (values["duplicate_tokens"].ndim - 1)
         return xr.Dataset(
-            {name: (prompt + row.dims, values[name].cpu().numpy(), row.attributes)
-             for name, row in OBSERVABLES.items() if name in values},
+            {
+                name: (prompt + row.dims, values[name].cpu().numpy(), row.attributes)
+                for name, row in OBSERVABLES.items()
+                if name in values
+            },
             coords={
                 "layer": np.arange(len(self._layers)),
                 "scale": ("scale", 2 * self._ranks[:-1].numpy(), {"long_name": "range scaling n2 = 2 n1"}),
@@ -227,6 +232,15 @@ def intrinsic_dimension(cloud: ArrayLike | torch.Tensor, scale_max: int = SCALE_
     InputError
         If the cloud is not finite (names layer and token), or ``scale_max`` exceeds N - 1.
 
+    See Also
+    --------
+    gride_scales : the same from a neighbor table, with its equation.
+    effective_rank : the dimension of the whole cloud.
+
+    Notes
+    -----
+    Introduced in the chapter *Intrinsic dimension: how many directions does a cloud have?*
+
     Examples
     --------
     >>> import torch, tokengeom_utils as tg
@@ -234,15 +248,20 @@ def intrinsic_dimension(cloud: ArrayLike | torch.Tensor, scale_max: int = SCALE_
     >>> tg.intrinsic_dimension(plane, scale_max=8).dimension.round()
     tensor([2., 2., 2.], dtype=torch.float64)
     """
-    cloud = as_clouds(cloud).detach()
-    *batch, n, d = cloud.shape
+    x = as_clouds(cloud).detach()
+    *batch, n, d = x.shape
     check_scales(n, scale_max, 1)
-    ranks, flat = _ranks(scale_max), cloud.reshape(-1, n, d)
-    if cloud.device.type == "cpu":
-        radii = (each if n <= SMALL else map)(lambda one: kernels.radii(one, ranks), flat.split(1))
+    ranks, flat = _ranks(scale_max), x.reshape(-1, n, d)
+
+    def measure(some):
+        return kernels.radii(some, ranks)
+
+    if x.device.type == "cpu":
+        clouds = flat.split(1)
+        radii = each(measure, clouds) if n <= SMALL else [measure(one) for one in clouds]
     else:
-        radii = map(lambda some: kernels.radii(some, ranks), flat.split(max(1, ENTRIES // (n * max(n, d)))))
-    return gride_from_radii(torch.cat(list(radii)).reshape(*batch, n, len(ranks)))
+        radii = [measure(some) for some in flat.split(max(1, ENTRIES // (n * max(n, d))))]
+    return gride_from_radii(torch.cat(radii).reshape(*batch, n, len(ranks)))
 
 
 def _ranks(scale_max):
@@ -277,6 +296,22 @@ def observables(
     InputError
         If a cloud is not finite (names layer and token), a token lies at the origin, or ``scale_max`` or
         ``k_max`` exceeds N - 1.
+
+    See Also
+    --------
+    Observer : for layers that come one after the other.
+    measure : from a prompt, in one forward pass.
+
+    Notes
+    -----
+    Used in the chapter *What a survey costs*.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> clouds = torch.randn(3, 40, 6, generator=torch.Generator().manual_seed(0))
+    >>> tg.observables(clouds, scale_max=4, k_max=5).sizes
+    Frozen({'layer': 3, 'scale': 2, 'k': 5})
     """
     observer = Observer(scale_max, k_max)
     if isinstance(clouds, (torch.Tensor, np.ndarray)) and clouds.ndim > 2 and clouds.shape[-2] <= SMALL:

@@ -1,29 +1,31 @@
-"""Neighborhood overlap: how many of a token's neighbors stay its neighbors in another layer, and how many
-count it among their own.
+"""Neighborhood overlap and reciprocity: which neighbors a token keeps in another layer, and which return the link.
 
 >>> import torch, tokengeom_utils as tg
 >>> cloud = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
 >>> indices = tg.nearest_neighbors(cloud, 5).indices
 >>> tg.neighborhood_overlap(indices, indices, 5)
 tensor([1., 1., 1., 1., 1.], dtype=torch.float64)
->>> tg.overlap.reciprocity(torch.tensor([[1], [0], [1]]))  # 0 and 1 choose each other, 2 chooses 1 in vain
+>>> tg.overlap.reciprocity(torch.tensor([[1], [0], [1]]))  # 0 and 1 are mutual neighbors, 2 and 1 are not
 tensor([0.6667], dtype=torch.float64)
 """
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from .kernels import count_shared
 
 
-
-def neighborhood_overlap(indices_a, indices_b, k_max=None):
-    r"""Neighborhood overlap :math:`\chi_1, \dots, \chi_{k_\max}` of two neighbor tables.
+def neighborhood_overlap(
+    indices_a: ArrayLike | torch.Tensor, indices_b: ArrayLike | torch.Tensor, k_max: int | None = None
+) -> torch.Tensor:
+    r"""Measure the neighborhood overlap :math:`\chi_1, \dots, \chi_{k_\max}` of two neighbor tables.
 
     .. math:: \chi_k(l, m) = \frac1N \sum_i \frac{|\mathcal N^l_k(i) \cap \mathcal N^m_k(i)|}{k}
 
-    All ``k`` at once: a neighbor common to both lists at ranks ``a`` and ``b`` counts for every
-    ``k >= max(a, b)``. Two unrelated clouds give ``k / (N - 1)``.
+    All ``k`` are counted at once: a neighbor common to both lists at ranks ``a`` and ``b`` counts for every
+    ``k >= max(a, b)``. Two unrelated clouds give ``k / (N - 1)`` on average.
 
     Parameters
     ----------
@@ -39,29 +41,42 @@ def neighborhood_overlap(indices_a, indices_b, k_max=None):
     Raises
     ------
     InputError
-        If the tables are of different numbers of tokens, hold fewer than ``k_max`` columns, or name tokens that the
-        clouds do not have.
+        If the tables differ in the number of tokens, hold fewer than ``k_max`` columns, or contain indices out of
+        range.
+
+    See Also
+    --------
+    nearest_neighbors : makes the tables.
+    reciprocity : overlap of a table with its own reversed links.
+
+    Notes
+    -----
+    Introduced in the chapter *Neighborhood overlap: does a token keep its neighbors?*
 
     References
     ----------
     Doimo et al., *Hierarchical nucleation in deep neural networks*, 2020; the paper, Section 3.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.neighborhood_overlap([[1, 2], [0, 2], [0, 1]], [[2, 1], [0, 2], [1, 0]])
+    tensor([0.3333, 1.0000], dtype=torch.float64)
     """
     a, b = torch.as_tensor(indices_a), torch.as_tensor(indices_b)
     k_max = min(a.shape[-1], b.shape[-1]) if k_max is None else k_max
     if not 1 <= k_max <= min(a.shape[-1], b.shape[-1]):
-        raise InputError(
-            f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors"
-        )
+        raise InputError(f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors")
     for table in (a, b):
         if table.numel() and not -1 <= table.min() <= table.max() < table.shape[-2]:
             raise InputError(
-                f"the table of {table.shape[-2]} tokens names tokens {int(table.min())} to {int(table.max())}"
+                f"the table of {table.shape[-2]} tokens contains indices from {int(table.min())} to {int(table.max())}"
             )
     return common_neighbors(a[..., :k_max], b[..., :k_max])
 
 
-def common_neighbors(a, b):
-    """:func:`neighborhood_overlap` of whole tables (..., token, k), tensors of int known to name tokens that exist."""
+def common_neighbors(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return :func:`neighborhood_overlap` of whole tables (..., token, k), tensors of int whose indices are valid."""
     if a.shape[-2] != b.shape[-2]:
         raise InputError(f"overlap of {a.shape[-2]} tokens with {b.shape[-2]}: the clouds must match")
     n, k = a.shape[-2:]
@@ -72,14 +87,14 @@ def common_neighbors(a, b):
     return shared.reshape(*batch, k) / (n * torch.arange(1, k + 1, device=a.device, dtype=torch.float64))
 
 
-def reciprocity(indices, k_max=None):
-    r"""Reciprocity :math:`\rho_1, \dots, \rho_{k_\max}` of a neighbor table: how often a neighbor returns the favor.
+def reciprocity(indices: ArrayLike | torch.Tensor, k_max: int | None = None) -> torch.Tensor:
+    r"""Measure the reciprocity :math:`\rho_1, \dots, \rho_{k_\max}` of a neighbor table: the share of mutual links.
 
     .. math:: \rho_k = \frac{\#\{(i, j) : j \in \mathcal N_k(i),\ i \in \mathcal N_k(j)\}}
                            {\#\{(i, j) : j \in \mathcal N_k(i)\}}
 
-    All ``k`` at once: a pair that finds each other at ranks ``a`` and ``b`` counts for every
-    ``k >= max(a, b)``. Links drawn at random would be returned with probability ``k / (N - 1)``.
+    All ``k`` are counted at once: a mutual pair of ranks ``a`` and ``b`` counts for every
+    ``k >= max(a, b)``. Links drawn at random would be mutual with probability ``k / (N - 1)``.
 
     Parameters
     ----------
@@ -91,12 +106,21 @@ def reciprocity(indices, k_max=None):
     Returns
     -------
     torch.Tensor, shape (..., k_max), float64, values in [0, 1]
-        NaN where there is no link at all.
+        NaN where there is no link.
 
     Raises
     ------
     InputError
         If the table holds fewer than ``k_max`` columns.
+
+    See Also
+    --------
+    poisson_reciprocity : its value for points spread evenly.
+    neighborhood_overlap
+
+    Notes
+    -----
+    Introduced in the chapter *Neighborhood overlap: does a token keep its neighbors?*
 
     Examples
     --------
@@ -127,13 +151,13 @@ def reciprocity(indices, k_max=None):
     return (up_to_k(returned, later) / up_to_k(linked, rank).double()).reshape(*batch, k_max)
 
 
-def poisson_reciprocity(dimension):
-    r"""Reciprocity of nearest neighbors (:math:`k = 1`) among points spread evenly through :math:`\mathbb R^d`.
+def poisson_reciprocity(dimension: ArrayLike) -> float | np.ndarray:
+    r"""Return the reciprocity of nearest neighbors (:math:`k = 1`) among points spread evenly in :math:`\mathbb R^d`.
 
     .. math:: \rho_1 = \frac{1}{2 - I_{3/4}\left(\frac{d + 1}{2}, \frac12\right)}
 
-    with the regularized incomplete beta function :math:`I`, which here is the share of a ball that a second one covers
-    whose center lies on the surface of the first. It falls from 2/3 on a line toward 1/2 in many dimensions.
+    with the regularized incomplete beta function :math:`I`: here the share of a ball that is covered by a second ball
+    of the same size, centered on the surface of the first. It falls from 2/3 on a line toward 1/2 in many dimensions.
 
     Parameters
     ----------
@@ -143,12 +167,18 @@ def poisson_reciprocity(dimension):
     Returns
     -------
     float or numpy.ndarray
+        Between 1/2 and 2/3 for a dimension of at least 1.
+
+    See Also
+    --------
+    reciprocity
 
     Notes
     -----
-    Let the nearest neighbor of a point be at distance r. The two choose each other if the two balls of radius r about
-    them are empty together. Their joint volume is 2 - I times that of one, so the exponential law of the volume up to
-    the nearest neighbor, integrated over r, gives 1 / (2 - I).
+    Let the nearest neighbor of a point be at distance r. The link is mutual if the two balls of radius r about
+    the two points hold no other point. Their joint volume is 2 - I times that of one, so the exponential law of the
+    volume up to the nearest neighbor, integrated over r, gives 1 / (2 - I). Introduced in the chapter *Neighborhood
+    overlap: does a token keep its neighbors?*
 
     Examples
     --------
@@ -157,4 +187,4 @@ def poisson_reciprocity(dimension):
     """
     from scipy.special import betainc
 
-    return 1 / (2 - betainc((dimension + 1) / 2, 0.5, 0.75))
+    return 1 / (2 - betainc((np.asarray(dimension) + 1) / 2, 0.5, 0.75))

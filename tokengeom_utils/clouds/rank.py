@@ -44,6 +44,10 @@ def effective_rank(cloud: ArrayLike | torch.Tensor) -> torch.Tensor:
     --------
     intrinsic_dimension : the number of directions around each token.
 
+    Notes
+    -----
+    Introduced in the chapter *Estimators compared: does the answer depend on who is asked?*
+
     References
     ----------
     The participation ratio as a dimension: Gao et al., *A theory of multineuronal dimensionality, dynamics and

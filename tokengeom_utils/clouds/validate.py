@@ -4,6 +4,7 @@ from math import isfinite
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 
@@ -11,12 +12,17 @@ from ..errors import InputError
 EXTREME = 1e151
 
 
-def as_clouds(cloud, leading="layer", wait=True):
-    """``cloud`` as a finite tensor ``(..., token, feature)``, or an InputError saying why not.
+def as_clouds(values: ArrayLike | torch.Tensor, leading: str = "layer", wait: bool = True) -> torch.Tensor:
+    """Return ``values`` as a finite tensor ``(..., token, feature)``.
 
-    To know that it is finite one must wait for the device that computes it; ``wait=False`` leaves that to the caller.
+    The check that all is finite waits for the device; ``wait=False`` leaves it to the caller.
+
+    Raises
+    ------
+    InputError
+        If the shape is wrong, a value is not finite (names ``leading`` and token), or squares would overflow.
     """
-    cloud = torch.as_tensor(np.asarray(cloud) if not torch.is_tensor(cloud) else cloud)
+    cloud = values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
     if cloud.ndim < 2 or 0 in cloud.shape:
         raise InputError(f"a token cloud has shape (..., token, feature), got {tuple(cloud.shape)}")
     if not cloud.is_floating_point():
@@ -28,7 +34,7 @@ def as_clouds(cloud, leading="layer", wait=True):
     return cloud
 
 
-def refuse_infinite(is_finite, leading):
+def refuse_infinite(is_finite: torch.Tensor, leading: str) -> None:
     """Raise ``InputError`` if a token (..., token) is not finite."""
     bad = (~is_finite).nonzero()
     if len(bad):
@@ -37,13 +43,14 @@ def refuse_infinite(is_finite, leading):
         raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
 
 
-def refuse_origin(norm):
+def refuse_origin(norm: torch.Tensor) -> None:
     """Raise ``InputError`` if a token (..., token) has no length."""
     if (norm == 0).any():
         token = (norm == 0).nonzero()[0, -1]
         raise InputError(f"token {token} lies at the origin and has no direction: its cosine similarity is undefined")
 
 
-def check_neighbors(k, n):
+def check_neighbors(k: int, n: int) -> None:
+    """Raise ``InputError`` unless ``n`` tokens have ``k`` neighbors each."""
     if not 1 <= k <= n - 1:
-        raise InputError(f"k = {k} neighbors asked of N = {n} tokens: k must lie in 1..N-1 = {n - 1}")
+        raise InputError(f"k = {k} is out of range for N = {n} tokens: it must lie in 1..N-1 = {n - 1}")

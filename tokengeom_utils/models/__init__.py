@@ -2,4 +2,6 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["extract", "load", "predictions"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, ["extract", "language_model", "load", "locate", "predictions", "tiny"]
+)

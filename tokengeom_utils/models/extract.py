@@ -1,90 +1,189 @@
 """Token clouds: the hidden state of every token in every layer, and the loss of every token.
 
-    >>> clouds = tg.token_clouds(model, model.tokenize(text))   # doctest: +SKIP
-    >>> clouds.hidden.shape                                     # doctest: +SKIP
-    torch.Size([31, 1024, 576])
+>>> import tokengeom_utils as tg
+>>> model = tg.tiny_model()
+>>> clouds = tg.token_clouds(model, model.tokenize("Tokens move through the layers."))
+>>> clouds.hidden.shape, clouds.loss.shape
+(torch.Size([3, 31, 32]), torch.Size([30]))
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from .language_model import LanguageModel
 
-# Positions whose logits are held at once: 128 x 128,000 float32 logits are 65 MB.
+#: positions whose logits are held at once: 128 x 128,000 float32 logits are 65 MB
 CHUNK = 128
 
 
 class TokenClouds(NamedTuple):
-    """What one forward pass says about one prompt."""
+    """The token clouds and losses of one prompt, from :func:`token_clouds`.
 
-    hidden: torch.Tensor  #: (layer, token, feature); layer 0 the embeddings, the last after the final norm
-    loss: torch.Tensor  #: (token - 1,) float32, nats: the loss of predicting token i + 1 from those up to i
-    before_norm: torch.Tensor  #: (token, feature): what the last block hands to the final norm
+    Attributes
+    ----------
+    hidden : torch.Tensor, shape (layer, token, feature)
+        Layer 0 holds the embeddings, the last layer the states after the final norm.
+    loss : torch.Tensor, shape (token - 1,), float32
+        Loss of predicting token i + 1 from the tokens up to i, in nats.
+    before_norm : torch.Tensor, shape (token, feature)
+        Output of the last block, before the final norm.
+
+    See Also
+    --------
+    token_clouds : computes them.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> hidden, loss, before_norm = tg.token_clouds(model, model.tokenize("Tokens move."))
+    >>> len(hidden) == model.n_layers + 1
+    True
+    """
+
+    hidden: torch.Tensor
+    loss: torch.Tensor
+    before_norm: torch.Tensor
+
+
+class LayerHalves(NamedTuple):
+    """The clouds between the layers and halfway through each layer, from :func:`halve_layers`.
+
+    Attributes
+    ----------
+    ends : torch.Tensor, shape (layer + 1, token, feature)
+        The embeddings, then the output of each layer; the final norm is not applied.
+    halfway : torch.Tensor, shape (layer, token, feature)
+        The input of each layer plus the output of its attention, without that of its feed-forward part.
+
+    See Also
+    --------
+    halve_layers : computes them.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> ends, halfway = tg.halve_layers(model, model.tokenize("Tokens move."))
+    >>> by_attention = halfway - ends[:-1]
+    >>> by_attention.shape
+    torch.Size([2, 12, 32])
+    """
+
+    ends: torch.Tensor
+    halfway: torch.Tensor
 
 
 @torch.inference_mode()
-def stream_clouds(model, token_ids, see, see_log_p=None):
-    """Run prompts through the model and hand out each layer's token cloud as soon as it exists.
+def stream_clouds(
+    model: LanguageModel,
+    token_ids: ArrayLike | torch.Tensor,
+    on_cloud: Callable[[torch.Tensor], object],
+    on_log_p: Callable[[torch.Tensor], object] | None = None,
+) -> torch.Tensor:
+    r"""Run prompts through a model and hand over each layer's token cloud as soon as it exists.
 
-    The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the
-    first the embeddings, the last taken *after* the final norm. None is kept, and the logits are never
-    held whole, so memory is that of the forward pass alone.
+    The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the first the
+    embeddings, the last taken *after* the final norm. No layer is kept, and only :data:`CHUNK` positions of the logits
+    exist at a time, so the memory is that of the forward pass alone.
 
     Parameters
     ----------
     model : LanguageModel
     token_ids : array_like of int, shape (token,) or (prompt, token)
-        At least two tokens.
-    see : callable
-        Called as ``see(cloud)`` for every layer in order; ``cloud`` is (token, feature), or
-        (prompt, token, feature) for several prompts, in the model's dtype and on its device.
-    see_log_p : callable, optional
-        Called as ``see_log_p(log_p)`` for one chunk of positions after the other, with the logarithms of the
-        probabilities of all next tokens, (position, vocabulary) in float32; the last position of a prompt, which
-        predicts nothing that is known, is left out.
+        At least two tokens per prompt. Several prompts must have the same length.
+    on_cloud : callable
+        Called as ``on_cloud(cloud)`` for every layer in order. ``cloud`` is a tensor of shape (token, feature), or
+        (prompt, token, feature) for several prompts, in the model's dtype and on its device. It is an inference
+        tensor: clone it before using it with autograd.
+    on_log_p : callable, optional
+        Called as ``on_log_p(log_p)`` for one chunk of positions after the other, after the last cloud. ``log_p`` holds
+        the natural logarithms of the probabilities of all next tokens, a float32 tensor of shape
+        (position, vocabulary). Prompts follow one another; the last position of each, whose next token is unknown, is
+        left out.
 
     Returns
     -------
     torch.Tensor, shape (..., token - 1), float32
-        Loss of predicting token i + 1 from those up to i, in nats; its mean is the model's own loss.
+        Loss of predicting token i + 1 from the tokens up to i, :math:`-\ln p(t_{i+1} \mid t_1, \dots, t_i)`, in nats.
+        Its mean is the loss that transformers reports.
 
     Raises
     ------
     InputError
-        If there are fewer than two tokens, or more than the model has positions for.
+        If a prompt has fewer than two tokens, or more than the model has positions for.
+
+    See Also
+    --------
+    token_clouds : keeps the clouds of one prompt.
+    Observer : measures clouds as they arrive; pass its ``update`` as ``on_cloud``.
+    Predictions : summarizes next-token distributions; pass its ``update`` as ``on_log_p``.
+
+    Notes
+    -----
+    An exception raised by a callback ends the forward pass and reaches the caller.
+
+    Used in the chapters *The shuffle control* and *From geometry to loss*.
+
+    Examples
+    --------
+    Measure every layer and the predictions in one pass:
+
+    >>> import tokengeom_utils as tg
+    >>> model = tg.tiny_model()  # two layers, random weights
+    >>> token_ids = model.tokenize("Tokens move through the layers.")
+    >>> observer, predictions = tg.Observer(scale_max=4, k_max=3), tg.Predictions()
+    >>> loss = tg.stream_clouds(model, token_ids, observer.update, predictions.update)
+    >>> loss.shape, observer.compute().sizes["layer"], sorted(predictions.compute())
+    (torch.Size([30]), 3, ['entropy', 'top_entropy', 'top_mass', 'top_width'])
+
+    Compute a quantity of one's own, here the mean norm of the token vectors of each layer:
+
+    >>> norms = []
+    >>> loss = tg.stream_clouds(model, token_ids, lambda cloud: norms.append(cloud.norm(dim=-1).mean().item()))
+    >>> len(norms)
+    3
     """
     ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
     n_tokens = ids.shape[-1]
     limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
-    if n_tokens < 2 or (limit and n_tokens > limit):
-        raise InputError(f"a prompt of {n_tokens} tokens: {model.name} takes from 2 to {limit or 'any'} tokens")
+    if n_tokens < 2:
+        raise InputError(
+            f"the prompt has {n_tokens} tokens, but at least 2 are needed for a prediction: use a longer text"
+        )
+    if limit and n_tokens > limit:
+        raise InputError(
+            f"the prompt has {n_tokens} tokens, but {model.name} has positions for {limit}: use fewer tokens"
+        )
 
-    def hand_out(states):
-        see(states if ids.ndim > 1 else states[0])
+    def hand_over(states):
+        on_cloud(states if ids.ndim > 1 else states[0])
 
     def before_block(block, args, kwargs):
-        hand_out(args[0] if args else kwargs["hidden_states"])
+        hand_over(args[0] if args else kwargs["hidden_states"])
 
     backbone = model.network.base_model
     with ExitStack() as hooks:
         for block in _blocks(model):
             hooks.callback(block.register_forward_pre_hook(before_block, with_kwargs=True).remove)
         last = backbone(input_ids=ids.reshape(-1, n_tokens), use_cache=False).last_hidden_state
-    hand_out(last)
-    return _loss(model.network, last, ids.reshape(-1, n_tokens), see_log_p).reshape(*ids.shape[:-1], -1)
+    hand_over(last)
+    return _loss(model.network, last, ids.reshape(-1, n_tokens), on_log_p).reshape(*ids.shape[:-1], -1)
 
 
 def _blocks(model):
-    """The transformer blocks, whatever the architecture calls them."""
+    """The transformer blocks, whatever name the architecture gives them."""
     modules = model.network.base_model.modules()
     return next(m for m in modules if isinstance(m, torch.nn.ModuleList) and len(m) == model.n_layers)
 
 
-def token_clouds(model, token_ids):
-    """Run a prompt through the model and keep every layer's token cloud: see :func:`stream_clouds`.
+def token_clouds(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> TokenClouds:
+    """Run a prompt through a model and keep every layer's token cloud.
 
     Parameters
     ----------
@@ -95,17 +194,34 @@ def token_clouds(model, token_ids):
     Returns
     -------
     TokenClouds
-        ``.hidden`` (layer, token, feature) in the model's dtype and on its device; ``.loss``
-        (token - 1,) float32 in nats, whose mean is the model's own loss; ``.before_norm``
-        (token, feature), the last cloud as it is before the final norm.
+        ``.hidden`` (layer, token, feature) in the model's dtype and on its device; ``.loss`` (token - 1,), float32, in
+        nats, whose mean is the loss that transformers reports; ``.before_norm`` (token, feature), the last cloud
+        before the final norm.
 
     Raises
     ------
     InputError
-        If there are fewer than two tokens, or more than the model has positions for, or if its
-        layers differ in width.
+        If there are fewer than two tokens, or more than the model has positions for, or if the layers differ in width.
+
+    See Also
+    --------
+    stream_clouds : hands over the clouds one at a time, for prompts or models too large to keep them all.
+    observables : measures the clouds.
+
+    Notes
+    -----
+    Introduced in the chapter *From text to token clouds*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> clouds = tg.token_clouds(model, model.tokenize("Tokens move."))
+    >>> clouds.hidden.shape, clouds.loss.shape, clouds.before_norm.shape
+    (torch.Size([3, 12, 32]), torch.Size([11]), torch.Size([12, 32]))
     """
-    layers, last_block = [], []
+    layers: list[torch.Tensor] = []
+    last_block: list = []
     hook = _blocks(model)[-1].register_forward_hook(lambda block, args, out: last_block.append(out))
     try:
         loss = stream_clouds(model, token_ids, layers.append)
@@ -113,55 +229,82 @@ def token_clouds(model, token_ids):
         hook.remove()
     widths = sorted({cloud.shape[-1] for cloud in layers})
     if len(widths) > 1:  # OPT-350m projects its embeddings and its output
-        raise InputError(f"{model.name} has layers of different widths, {widths}: its clouds cannot be stacked")
-    out = last_block[0]
-    before_norm = (out if torch.is_tensor(out) else out[0]).reshape(layers[-1].shape)  # some blocks return more
+        raise InputError(
+            f"the layers of {model.name} have different widths, {widths}, so its clouds cannot be "
+            "stacked: use stream_clouds"
+        )
+    before_norm = _states(last_block[0]).reshape(layers[-1].shape)
     return TokenClouds(torch.stack(layers), loss, before_norm)
 
 
-class LayerHalves(NamedTuple):
-    """What one forward pass hands on between the layers, and inside each."""
-
-    ends: torch.Tensor  #: (layer + 1, token, feature): the embeddings, then what each layer hands on; no final norm
-    halfway: torch.Tensor  #: (layer, token, feature): with the part of attention, without that of the feed-forward
+def _states(output):
+    """The hidden states in the output of a block or a part of one; some return more beside them."""
+    return output if torch.is_tensor(output) else output[0]
 
 
 @torch.inference_mode()
-def halve_layers(model, token_ids, attention_only=False):
-    """Run a prompt through the model and keep its clouds between the layers and half-way through each.
+def halve_layers(
+    model: LanguageModel, token_ids: ArrayLike | torch.Tensor, attention_only: bool = False
+) -> LayerHalves:
+    r"""Run a prompt through a model and keep its clouds between the layers and halfway through each.
 
-    A layer adds to the tokens what its attention gives, and what its feed-forward part gives. In some
-    architectures both read the same input; the half-way cloud is then that of attention alone as well.
+    A layer adds the outputs of its attention and of its feed-forward part to the tokens,
+    :math:`x \mapsto x + \mathrm{attention} + \mathrm{feed\text{-}forward}`; halfway is
+    :math:`x + \mathrm{attention}`. In some architectures both parts read the same input; the halfway cloud is the same
+    sum there.
 
     Parameters
     ----------
     model : LanguageModel
     token_ids : array_like of int, shape (token,)
     attention_only : bool
-        Leave the feed-forward parts out: every layer hands on its half-way cloud.
+        Leave the feed-forward parts out: every layer passes its halfway cloud to the next.
 
     Returns
     -------
     LayerHalves
-        In the model's dtype and on its device.
+        ``.ends`` (layer + 1, token, feature) and ``.halfway`` (layer, token, feature), in the model's dtype and on its
+        device.
 
     Raises
     ------
     InputError
         If a layer is not the sum of these parts, as in BLOOM, whose parts add the tokens themselves.
+
+    See Also
+    --------
+    token_clouds : the clouds between the layers, the last one after the final norm.
+    meanfield : the theory of attention alone.
+
+    Notes
+    -----
+    Introduced in the chapter *The mean-field picture in a real model*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> halves = tg.halve_layers(model, model.tokenize("Tokens move."))
+    >>> halves.ends.shape, halves.halfway.shape
+    (torch.Size([3, 12, 32]), torch.Size([2, 12, 32]))
     """
     scale = getattr(model.network.config.get_text_config(), "residual_multiplier", 1.0)  # Granite
-    parts, ends, halfway = {}, [], []
+    parts: dict[str, torch.Tensor] = {}
+    ends: list[torch.Tensor] = []
+    halfway: list[torch.Tensor] = []
 
     def keep(name):
-        return lambda module, args, out: parts.__setitem__(name, scale * (out if torch.is_tensor(out) else out[0]))
+        return lambda module, args, out: parts.__setitem__(name, scale * _states(out))
 
     def layer_done(block, args, kwargs, out):
-        before, after = args[0] if args else kwargs["hidden_states"], out if torch.is_tensor(out) else out[0]
+        before, after = args[0] if args else kwargs["hidden_states"], _states(out)
         middle = before + parts.get("attention", torch.nan)
         off = (middle + parts.get("feed-forward", torch.nan) - after).abs().max()
         if not off <= 64 * torch.finfo(after.dtype).eps * after.abs().max():
-            raise InputError(f"the layers of {model.name} are not the tokens plus attention plus a feed-forward part")
+            raise InputError(
+                f"the layers of {model.name} are not the sum of the tokens, attention and a feed-forward "
+                "part, so they cannot be halved: use another model"
+            )
         after = middle if attention_only else after
         ends.extend([before[0], after[0]][bool(ends) :])
         halfway.append(middle[0])
@@ -189,24 +332,46 @@ def _parts(block):
 
 
 @torch.inference_mode()
-def switched_clouds(model, token_ids, mask=True, positions=True):
-    """Token clouds with the causal mask and the position encoding on or off.
+def switched_clouds(
+    model: LanguageModel, token_ids: ArrayLike | torch.Tensor, mask: bool = True, positions: bool = True
+) -> torch.Tensor:
+    """Compute token clouds with the causal mask and the position encoding on or off.
+
+    With both off, a permutation of the tokens only permutes the vectors of each cloud.
 
     Parameters
     ----------
     model : LanguageModel
     token_ids : array_like of int, shape (prompt, token)
     mask : bool
-        Whether a token sees only itself and those before it.
+        Whether a token attends only to itself and to earlier tokens.
     positions : bool
-        Whether the tokens have places; without, all stand at place 0.
+        Whether the tokens have different positions; if not, all have position 0.
 
     Returns
     -------
     torch.Tensor, shape (prompt, layer, token, feature)
         The layers of :func:`token_clouds`, in the model's dtype and on its device.
+
+    See Also
+    --------
+    token_clouds : the clouds of one prompt, with both on.
+
+    Notes
+    -----
+    Introduced in the chapter *Empirical measures*.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> ids = torch.as_tensor(model.tokenize("Tokens move."))
+    >>> there, back = tg.switched_clouds(model, torch.stack([ids, ids.flip(0)]), mask=False, positions=False)
+    >>> torch.allclose(there, back.flip(1), atol=1e-5)
+    True
     """
-    network, ids = model.network.base_model, torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
+    network: Any = model.network.base_model
+    ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
     n, dtype = ids.shape[-1], network.dtype
     hidden = torch.full((n, n), torch.finfo(dtype).min if mask else 0, dtype=dtype, device=ids.device).triu(1)
     places = torch.arange(n, device=ids.device) * positions
@@ -215,35 +380,51 @@ def switched_clouds(model, token_ids, mask=True, positions=True):
     return torch.stack(output.hidden_states, 1)
 
 
-def logit_cloud(model, last):
-    """A cloud with the distances of the logits, in as few features as a hidden state has.
+def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None:
+    r"""Return a cloud with the same distances as the logits, in as few features as a hidden state.
 
-    The logits are linear in the last hidden state, :math:`z = W x + b`, so :math:`|z_i - z_j| = |R (x_i - x_j)|` with
-    the triangular factor :math:`R` of :math:`W = Q R`: the vocabulary never enters.
+    The logits are linear in the last hidden state, :math:`z = W x + b`, so
+    :math:`\lVert z_i - z_j \rVert = \lVert R (x_i - x_j) \rVert` with the triangular factor :math:`R` of
+    :math:`W = Q R`. The vocabulary does not enter.
 
     Parameters
     ----------
     model : LanguageModel
+        Keeps :math:`R`, (feature, feature) in float64, for the next call.
     last : torch.Tensor, shape (..., token, feature)
-        The last layer's cloud, after the final norm.
+        The last layer's cloud, after the final norm, on the model's device.
 
     Returns
     -------
     torch.Tensor, shape (..., token, feature), float64
-        None if the model bends its logits (soft capping), so that they are not linear.
+        None if the model applies a nonlinear cap to its logits (soft capping).
+
+    See Also
+    --------
+    token_clouds : its ``hidden[-1]`` is the last cloud.
+    intrinsic_dimension : of a cloud.
+
+    Notes
+    -----
+    Introduced, with a proof, in the chapter *From geometry to loss*.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> model = tg.tiny_model()
+    >>> last = tg.token_clouds(model, model.tokenize("Tokens move.")).hidden[-1]
+    >>> logits = last.double() @ model.network.get_output_embeddings().weight.detach().double().T
+    >>> logits.shape, tg.logit_cloud(model, last).shape
+    (torch.Size([12, 256]), torch.Size([12, 32]))
+    >>> torch.allclose(torch.pdist(logits), torch.pdist(tg.logit_cloud(model, last)))
+    True
     """
     if getattr(model.network.config.get_text_config(), "final_logit_softcapping", None):
         return None
-    return last.double() @ _logit_factor(model.network).T
+    return last.double() @ model.logit_factor.T
 
 
-@lru_cache(1)
-def _logit_factor(network):
-    with torch.no_grad():
-        return torch.linalg.qr(network.get_output_embeddings().weight.double(), mode="r").R
-
-
-def _loss(network, last_hidden, ids, see_log_p):
+def _loss(network, last_hidden, ids, on_log_p):
     """Next-token cross-entropy, a chunk of positions at a time."""
     head = network.get_output_embeddings()
     config = network.config.get_text_config()
@@ -252,12 +433,12 @@ def _loss(network, last_hidden, ids, see_log_p):
     scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
     states, targets = last_hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
     losses = []
-    for states, targets in zip(states.split(CHUNK), targets.split(CHUNK)):
-        logits = head(states).float() * scale
+    for chunk, following in zip(states.split(CHUNK), targets.split(CHUNK), strict=True):
+        logits = head(chunk).float() * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
         log_p = logits.log_softmax(-1)
-        if see_log_p:
-            see_log_p(log_p)
-        losses.append(-log_p.gather(-1, targets[:, None])[:, 0])
+        if on_log_p:
+            on_log_p(log_p)
+        losses.append(-log_p.gather(-1, following[:, None])[:, 0])
     return torch.cat(losses)

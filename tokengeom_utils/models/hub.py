@@ -1,14 +1,16 @@
-"""Files from the Hugging Face Hub, by its own client and into its own cache.
+"""Files from the Hugging Face Hub, downloaded by its own client into its own cache.
 
-What is in the cache is used and nothing is asked of the Hub: a run repeats itself, and compute nodes without a
-network work. A name may carry a revision, ``owner/name@revision``. Only files that hold data are fetched, never
-Python code and never pickles. An error is one line that says what to do.
+Cached files are used without contacting the Hub, so a run is repeatable and compute nodes need no network. A name may
+include a revision, ``owner/name@revision``. Only data files are downloaded, never Python code and never pickles. Every
+error is one line that states what to do.
 """
 
 import errno
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from .safety import find_weights, safetensors_names, without_weights
@@ -19,37 +21,44 @@ TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken")
 NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?")
 
 
-def model_files(name, weights=True):
-    """The files of a model on the Hub, from its cache or fetched.
+def model_files(name: str, weights: bool = True) -> tuple[Path, str | None]:
+    """Find the files of a model on the Hub in the cache, or download them.
 
     Parameters
     ----------
     name : str
         ``owner/name``, or ``owner/name/FILE.gguf`` for one GGUF file; either may end in ``@revision``, a branch, a
-        tag or a commit.
+        tag, or a commit.
     weights : bool
-        Without them only the configuration and the tokenizer are fetched.
+        False to download only the configuration and the tokenizer.
 
     Returns
     -------
     folder : pathlib.Path
         The snapshot in the cache; its name is the commit.
     gguf : str or None
-        The GGUF file in it, where it is chosen by ``name``.
+        The GGUF file in it, if ``name`` includes one.
 
     Raises
     ------
     InputError
-        If it cannot be had, with the remedy; or if it has neither safetensors nor GGUF.
+        If the files are not available, or the model has neither safetensors nor GGUF weights.
+
+    Examples
+    --------
+    >>> folder, gguf = model_files("EleutherAI/pythia-6.9b")  # doctest: +SKIP
     """
-    repo, file, revision = (NAME.fullmatch(name)[part] for part in ("repo", "file", "revision"))
+    found = NAME.fullmatch(name)
+    if not found:
+        raise InputError(f"{name!r} is not a name on the Hub: it must look like owner/name")
+    repo, file, revision = (found[part] for part in ("repo", "file", "revision"))
     if file:
         return fetch(repo, [file], revision), file
     folder = cached(repo, revision)
-    if folder and _complete(folder, weights):
+    if folder and _is_complete(folder, weights):
         return folder, None
     folder = fetch(repo, SMALL, revision)
-    if _complete(folder, weights):
+    if _is_complete(folder, weights):
         return folder, None
     files = _files(repo, folder.name)
     if weights:
@@ -62,7 +71,8 @@ def model_files(name, weights=True):
     return folder, None
 
 
-def _complete(folder, weights):
+def _is_complete(folder, weights):
+    """Whether a snapshot has a configuration, a tokenizer and, if wanted, weights."""
     found = find_weights(folder)
     if found and found[1]:
         return True  # a GGUF file has its configuration and tokenizer inside
@@ -70,8 +80,26 @@ def _complete(folder, weights):
     return tokenizer and (folder / "config.json").is_file() and (found is not None or not weights)
 
 
-def cached(repo, revision=None, kind="model"):
-    """The folder of a repository's snapshot in the Hub's cache, or None; asks nothing of the network."""
+def cached(repo: str, revision: str | None = None, kind: str = "model") -> Path | None:
+    """Return the folder of a repository's snapshot in the Hub's cache, without using the network.
+
+    Parameters
+    ----------
+    repo : str
+        ``owner/name``.
+    revision : str, optional
+        A branch, tag, or commit; ``main`` if not given.
+    kind : {"model", "dataset"}
+
+    Returns
+    -------
+    pathlib.Path or None
+
+    Examples
+    --------
+    >>> cached("owner/no-such-name") is None
+    True
+    """
     from huggingface_hub import constants
 
     base = Path(constants.HF_HUB_CACHE, f"{kind}s--{repo.replace('/', '--')}")
@@ -80,18 +108,18 @@ def cached(repo, revision=None, kind="model"):
     return base / "snapshots" / commit if commit and (base / "snapshots" / commit).is_dir() else None
 
 
-def fetch(repo, patterns, revision=None, kind="model"):
-    """Files of a repository whose names match ``patterns``, into the Hub's cache unless they are there.
+def fetch(repo: str, patterns: Sequence[str], revision: str | None = None, kind: str = "model") -> Path:
+    """Download the files of a repository that match some patterns, unless the cache has them.
 
     Parameters
     ----------
     repo : str
         ``owner/name``.
     patterns : sequence of str
+        File names or glob patterns.
     revision : str, optional
-        A branch, tag or commit; ``main`` unless given.
-    kind : str
-        ``"model"`` or ``"dataset"``.
+        A branch, tag, or commit; ``main`` if not given.
+    kind : {"model", "dataset"}
 
     Returns
     -------
@@ -101,7 +129,11 @@ def fetch(repo, patterns, revision=None, kind="model"):
     Raises
     ------
     InputError
-        One line: why there is no access and what to do.
+        If a file is not available; the message states why and what to do.
+
+    Examples
+    --------
+    >>> folder = fetch("EleutherAI/pythia-6.9b", ["config.json"])  # doctest: +SKIP
     """
     from huggingface_hub import snapshot_download
 
@@ -111,14 +143,14 @@ def fetch(repo, patterns, revision=None, kind="model"):
         return folder
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # that a pattern matches nothing is found, and said, below
+    logger.setLevel(logging.ERROR)  # a pattern without a match is reported below
     try:
         folder = Path(snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # the client raises a dozen kinds, over two HTTP libraries
         raise InputError(_explain(error, repo, kind, revision)) from error
     finally:
         logger.setLevel(level)
-    for name in names:  # without a network the client hands out a snapshot as it is
+    for name in names:  # without a network the client returns an incomplete snapshot as it is
         if not (folder / name).is_file() and name not in _files(repo, folder.name, kind):
             raise InputError(f"the {kind} {repo} on the Hub has no file {name}: see {_page(repo, kind)}/tree/main")
     return folder
@@ -136,46 +168,63 @@ def _files(repo, revision, kind="model"):
 
 
 def _page(repo, kind):
+    """Address of a repository's page."""
     return f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
 
 
-def _explain(error, repo, kind, revision):
-    """What to do about an exception of the Hub's client, in one line."""
-    from huggingface_hub import constants, errors, get_token
+def _explain(error: Any, repo: str, kind: str, revision: str | None) -> str:
+    """What an exception of the Hub's client means and what to do about it, in one line."""
+    from huggingface_hub import errors, get_token
 
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__:
         error = error.__cause__
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    logged_in, page = get_token() is not None, _page(repo, kind)
-    what = f"the {kind} {repo}"
+    logged_in, page, what = get_token() is not None, _page(repo, kind), f"the {kind} {repo}"
     if isinstance(error, errors.GatedRepoError):
         if logged_in:
-            return f"{what} is gated, and your account has no access yet: ask for it at {page}, then run this again"
+            return f"{what} is gated, and your account has no access yet: request it at {page}, then run this again"
         return f"{what} is gated: accept its license at {page}, then run  hf auth login"
     if isinstance(error, errors.RepositoryNotFoundError):
-        private = "your token does not open it" if logged_in else "it is private: then run  hf auth login"
+        private = "your token does not give access to it" if logged_in else "it is private: then run  hf auth login"
         return f"there is no {kind} at {page}: the name is wrong, or {private}"
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{what} has no revision {revision!r}: see {page}/commits/main"
     if isinstance(error, errors.HFValidationError):
         return f"{repo!r} is not a name on the Hub: it must look like owner/name"
+    if status := getattr(getattr(error, "response", None), "status_code", None):
+        return _explain_status(status, what)
+    return _explain_failure(error, repo, kind)
+
+
+def _explain_status(status, what):
+    """What an HTTP error of the Hub means and what to do about it."""
     if status == 401:
-        return "the Hub does not accept your access token: run  hf auth login  again, or unset HF_TOKEN"
+        return "the Hub rejects your access token: run  hf auth login  again, or unset HF_TOKEN"
     if status == 403:
-        return (f"the Hub refuses {what} to your access token: let the token read gated repositories, at "
-                "https://huggingface.co/settings/tokens")
+        return (
+            f"the Hub refuses {what} to your access token: let the token read gated repositories, at "
+            "https://huggingface.co/settings/tokens"
+        )
     if status == 429:
-        return "the Hub asks to slow down: wait some minutes; after  hf auth login  it allows more"
-    if status:
-        return f"the Hub answers {what} with error {status}: try again later, what was fetched is kept"
+        return "the Hub limits the rate of requests: wait some minutes; after  hf auth login  the limit is higher"
+    return f"the Hub answers the request for {what} with error {status}: try again later; fetched files are kept"
+
+
+def _explain_failure(error, repo, kind):
+    """What a failure on this machine or of its network means and what to do about it."""
+    from huggingface_hub import constants, errors
+
+    what = f"the {kind} {repo}"
     if getattr(error, "errno", None) == errno.ENOSPC:
-        return f"no space left for {what} in {constants.HF_HUB_CACHE}: free some, or set HF_HOME to another disk"
+        return (
+            f"no space left for {what} in {constants.HF_HUB_CACHE}: free some, or set HF_HOME to a folder on "
+            "another disk"
+        )
     if isinstance(error, PermissionError):
         return f"no permission to write {error.filename}: set HF_HOME to a folder of your own"
     command = f"hf download {'--repo-type dataset ' if kind == 'dataset' else ''}{repo}"
     elsewhere = f"run  {command}  on a machine with a network and copy its cache to {constants.HF_HUB_CACHE}"
     if isinstance(error, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
-        return f"{what} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or {elsewhere}"
+        return f"{what} is not in the cache, and HF_HUB_OFFLINE forbids downloading it: unset it, or {elsewhere}"
     reason = type(error).__name__
     if not isinstance(error, OSError) and not type(error).__module__.startswith("httpx"):
         return f"{what} could not be fetched: {reason}: {(str(error).strip() or 'no message').splitlines()[0]}"

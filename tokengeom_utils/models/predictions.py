@@ -1,9 +1,8 @@
-"""What a model says about the next token: entropy, and how much of it the likeliest tokens carry.
+"""Summaries of the next-token distribution: its entropy, and the share of the likeliest tokens.
 
->>> import math, torch
->>> from tokengeom_utils.models.predictions import Predictions
->>> flat = Predictions()
->>> flat.update(torch.full((3, 100), -math.log(100)))  # three positions, a hundred tokens equally likely
+>>> import math, torch, tokengeom_utils as tg
+>>> flat = tg.Predictions()
+>>> flat.update(torch.full((3, 100), -math.log(100)))  # three positions, a hundred equally likely tokens
 >>> entropy, mass = flat.compute()["entropy"].item(), flat.compute()["top_mass"].item()
 >>> abs(entropy - math.log(100)) < 1e-5, abs(mass - 0.07) < 1e-6
 (True, True)
@@ -11,11 +10,15 @@
 
 import torch
 
-TOP = 7  #: the likeliest tokens that are looked at: the paper's mean number of dimensions of the logits
+TOP = 7  #: number of likeliest tokens summarized: the paper's mean intrinsic dimension of the logits
+_NAMES = ("entropy", "top_mass", "top_entropy", "top_width")
 
 
 def _largest(a, k, width=64):
-    """The k largest entries of each row, descending. They lie in those k runs of columns whose maxima are largest."""
+    """The k largest entries of each row, in descending order.
+
+    They lie in the k runs of columns with the largest maxima, so only those runs are sorted.
+    """
     whole = a.shape[-1] // width
     if whole <= k:
         return a.topk(k).values
@@ -26,33 +29,81 @@ def _largest(a, k, width=64):
 
 
 class Predictions:
-    """Gathers what the probabilities say, a chunk of positions at a time."""
+    r"""Summaries of next-token distributions, gathered a chunk of positions at a time.
 
-    def __init__(self):
-        self._seen = []
+    With :math:`p = \mathrm{softmax}(z)` of the logits :math:`z` at one position, and sums over the :data:`TOP`
+    likeliest tokens written :math:`\sum_{\mathrm{top}}`, the summaries are
 
-    def update(self, log_p):
-        r"""Look at the next positions.
+    .. math::
 
-        The entropy is :math:`S = -\sum_\alpha p_\alpha \ln p_\alpha` with :math:`p = \mathrm{softmax}(z)` of the logits;
-        for the :data:`TOP` likeliest tokens ``top_mass`` is their part of :math:`\sum_\alpha p_\alpha = 1`, ``top_entropy``
-        their part of :math:`S`, and ``top_width`` the difference of the largest and the smallest of their logits.
+        \mathtt{entropy} = -\sum_\alpha p_\alpha \ln p_\alpha, \quad
+        \mathtt{top\_mass} = \sum_{\mathrm{top}} p_\alpha, \quad
+        \mathtt{top\_entropy} = -\sum_{\mathrm{top}} p_\alpha \ln p_\alpha, \quad
+        \mathtt{top\_width} = \max_{\mathrm{top}} z_\alpha - \min_{\mathrm{top}} z_\alpha .
+
+    Entropies are in nats; the vocabulary-sized input is not kept.
+
+    See Also
+    --------
+    stream_clouds : hands out the log-probabilities; pass :meth:`update` as its ``on_log_p``.
+    Observer : the same idea for the token clouds.
+
+    Notes
+    -----
+    Introduced in the chapter *From geometry to loss*.
+
+    References
+    ----------
+    Viswanathan et al., arXiv:2501.10573, on the entropy of the logits and its relation to the loss.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> predictions = tg.Predictions()
+    >>> logits = torch.zeros(4, 14)  # four positions, fourteen equally likely tokens
+    >>> predictions.update(logits.log_softmax(-1))
+    >>> round(predictions.compute()["top_mass"].item(), 6)
+    0.5
+    """
+
+    def __init__(self) -> None:
+        self._chunks: list[torch.Tensor] = []
+
+    def update(self, log_p: torch.Tensor) -> None:
+        """Summarize the next positions.
 
         Parameters
         ----------
         log_p : torch.Tensor, shape (position, vocabulary), float32
-            Logarithms of the probabilities.
+            Natural logarithms of the probabilities of the next token, on any device.
         """
         entropy = -torch.linalg.vecdot(log_p.exp(), log_p).double()
         top = _largest(log_p, min(TOP, log_p.shape[-1])).double()
         p = top.exp()
-        self._seen.append(torch.stack([entropy, p.sum(-1), -(p * top).sum(-1), top[:, 0] - top[:, -1]]))
+        self._chunks.append(torch.stack([entropy, p.sum(-1), -(p * top).sum(-1), top[:, 0] - top[:, -1]]))
 
-    def each(self):
-        """What was seen, as a dict of tensors (position,), float64: entropy in nats, top_mass, top_entropy, top_width."""
-        return dict(zip(("entropy", "top_mass", "top_entropy", "top_width"), torch.cat(self._seen, -1)))
+    def each(self) -> dict[str, torch.Tensor]:
+        """Return the summaries of every position.
 
-    def compute(self, n_prompts=1):
-        """The mean over positions, of each prompt if several were seen one after the other: tensors (), or (prompt,)."""
+        Returns
+        -------
+        dict of str to torch.Tensor, shape (position,), float64
+            Keys ``entropy`` and ``top_entropy`` in nats, ``top_mass`` and ``top_width`` without a unit.
+        """
+        return dict(zip(_NAMES, torch.cat(self._chunks, -1), strict=True))
+
+    def compute(self, n_prompts: int = 1) -> dict[str, torch.Tensor]:
+        """Return the mean of each summary over the positions.
+
+        Parameters
+        ----------
+        n_prompts : int
+            Number of prompts, all of the same length, whose positions came one prompt after the other.
+
+        Returns
+        -------
+        dict of str to torch.Tensor, shape () for one prompt, (prompt,) for several, float64
+            The keys of :meth:`each`.
+        """
         means = {name: value.reshape(n_prompts, -1).mean(-1) for name, value in self.each().items()}
         return means if n_prompts > 1 else {name: value[0] for name, value in means.items()}

@@ -1,12 +1,21 @@
 """transformers without its progress bars and advice."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_transformers():
-    """Neither progress bars nor advice from transformers, and its settings as they were after."""
+def quiet_transformers() -> Iterator[None]:
+    """Silence the progress bars and the advice of transformers, and restore its settings afterwards.
+
+    Examples
+    --------
+    >>> with quiet_transformers():
+    ...     from transformers.utils import logging
+    ...     logging.is_progress_bar_enabled()
+    False
+    """
     with warnings.catch_warnings():  # importing it in a notebook without widgets makes tqdm complain
         warnings.filterwarnings("ignore", "IProgress not found")
         import transformers.modeling_utils  # noqa: F401

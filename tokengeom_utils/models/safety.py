@@ -1,19 +1,40 @@
-"""What of a model may be loaded: numbers from safetensors or GGUF files; no pickles, no code.
+"""Which model files are safe to load: numbers from safetensors or GGUF files; no pickles, no code.
 
-Unpickling runs whatever the file says, and so does a repository's own Python code (``trust_remote_code`` of
-transformers). Neither has a switch here.
+Unpickling runs whatever code the file contains, and so does loading a repository's own Python code
+(``trust_remote_code`` of transformers). This package has no option for either.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
-def find_weights(folder):
-    """The weights of a folder: (names of its safetensors files or of one GGUF file, is it GGUF); None without any."""
+def find_weights(folder: Path) -> tuple[list[str], bool] | None:
+    """Find the weights in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Returns
+    -------
+    (list of str, bool) or None
+        Names of the safetensors files or of one GGUF file, and whether it is GGUF; None if there are no weights in a
+        safe format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "small.gguf").touch()
+    >>> find_weights(folder)
+    (['small.gguf'], True)
+    """
     names = ["model.safetensors"]
     if not (folder / names[0]).is_file():
         names = safetensors_names(folder)
@@ -23,13 +44,21 @@ def find_weights(folder):
     return (ggufs, True) if len(ggufs) == 1 else None
 
 
-def safetensors_names(folder):
-    """Names of the safetensors files in which a folder keeps, or would keep, its weights.
+def safetensors_names(folder: Path) -> list[str]:
+    """Return the names of the safetensors files that hold, or would hold, the weights of a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
     InputError
-        If its index names anything but safetensors files beside it.
+        If the folder's index names anything other than safetensors files beside it.
     """
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
@@ -37,65 +66,117 @@ def safetensors_names(folder):
     weight_map = read_json(index).get("weight_map")
     names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
     if not names or not all(name == Path(name).name and name.endswith(".safetensors") for name in names):
-        raise InputError(f"{index} is not an index of safetensors files")
+        raise InputError(f"{index} is not an index of safetensors files: get the folder again from its source")
     return names
 
 
-def without_weights(files, name):
-    """Why files are of no use as weights and what to do: the rest of a sentence that begins with the model."""
+def without_weights(files: Sequence[str], name: str | Path) -> str:
+    """Explain why some files do not serve as weights, and what to do.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Names of the files of a model.
+    name : str or path
+        The model's id or folder.
+
+    Returns
+    -------
+    str
+        The rest of a sentence that begins with the model.
+
+    Examples
+    --------
+    >>> without_weights(["config.json"], "owner/name")
+    'has neither safetensors nor GGUF weights: choose a model that has them'
+    """
     ggufs = [file for file in files if file.endswith(".gguf")]
     if ggufs:
         return f"holds {len(ggufs)} GGUF files: choose one by its path, such as {name}/{ggufs[0]}"
     shards = [file for file in files if file.endswith((".safetensors", ".safetensors.index.json"))]
     if shards:
-        return f"lacks a part of its weights: of their files there is only {', '.join(shards[:3])}"
+        return f"lacks some of its weight files: it has only {', '.join(shards[:3])}; get the missing ones"
     pickles = [file for file in files if file.endswith(PICKLES)]
     if pickles:
         new = f"{Path(name).name}-safetensors"
         return (
-            f"has only pickled weights ({pickles[0]}), which run code when they are read: if you trust them, convert "
-            f"""them by  python -c "import transformers as t; [c.from_pretrained('{name}').save_pretrained('{new}') """
-            f"""for c in (t.AutoModelForCausalLM, t.AutoTokenizer)]"  and load {new}"""
+            f"has only pickled weights ({pickles[0]}), which can run code when they are read: if you trust them, "
+            f"""convert them with  python -c "import transformers as t; [c.from_pretrained('{name}')"""
+            f""".save_pretrained('{new}') for c in (t.AutoModelForCausalLM, t.AutoTokenizer)]"  and load {new}"""
         )
-    return "has neither safetensors nor GGUF weights"
+    return "has neither safetensors nor GGUF weights: choose a model that has them"
 
 
-def check_config(folder, name):
-    """Raise ``InputError`` if a model's configuration asks for code, pickles or what transformers does not know.
+def check_config(folder: Path, name: str) -> None:
+    """Check that a model's configuration requires no code and no pickles, and that transformers supports its type.
 
-    An ``auto_map``, the entry that points to code, is passed over where transformers has the architecture itself,
-    as it has for Falcon or Phi-3: then its own implementation is used.
+    An ``auto_map``, the entry that points to code, is ignored if transformers supports the architecture itself, as for
+    Falcon or Phi-3: then its own implementation is used.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    name : str
+        The model's name in the error.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded safely.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as SUPPORTED
 
     if (folder / "adapter_config.json").is_file():
-        raise InputError(f"{name} is an adapter: merge it into its model (peft's merge_and_unload) and load that")
+        raise InputError(f"{name} is an adapter: merge it into its model (peft's merge_and_unload) and load the result")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{name} has no config.json")
+        raise InputError(f"{name} has no config.json: get it from the same source as the weights")
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
-    if kind not in KNOWN:
+    if kind not in SUPPORTED:
         if "auto_map" in config:
             code = sorted({str(value).split(".")[0] + ".py" for value in config["auto_map"].values()})
-            raise InputError(f"{name} needs Python code of its own ({', '.join(code)}), which is never run here: "
-                             "choose a model that transformers knows itself")
-        raise InputError(f"{name} is of type {kind!r}, which transformers does not know as a causal language model: "
-                         "a newer version may, see  pip install --upgrade transformers")
+            raise InputError(
+                f"{name} requires its own Python code ({', '.join(code)}), which is never run here: "
+                "choose a model that transformers supports itself"
+            )
+        raise InputError(
+            f"{name} has type {kind!r}, which this version of transformers does not support as a causal "
+            "language model: try a newer one with  pip install --upgrade transformers"
+        )
     for key in ("attn_implementation", "_attn_implementation"):
         if "/" in str(config.get(key, "")):
-            raise InputError(f"{name} asks for a kernel from the Hub ({config[key]}), which is never run here: "
-                             f"remove {key} from its config.json")
+            raise InputError(
+                f"{name} requires a kernel from the Hub ({config[key]}), which is never run here: "
+                f"remove {key} from its config.json"
+            )
     weights = config.get("transformers_weights")
     if weights and not str(weights).endswith((".safetensors", ".safetensors.index.json")):
-        raise InputError(f"{name} asks for {weights}: only safetensors are read")
+        raise InputError(
+            f"{name} requires the weights file {weights}, but only safetensors are read: convert it, or "
+            "choose another model"
+        )
 
 
-def read_json(path):
-    """A JSON file that holds an object."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If the file is not JSON or holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from None
+        raise InputError(f"{path} is not JSON: {error}; get it again from its source") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} does not hold a JSON object")
+        raise InputError(f"{path} does not hold a JSON object: get it again from its source")
     return content

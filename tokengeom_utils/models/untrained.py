@@ -1,21 +1,25 @@
-"""The untrained twin: a model's architecture with weights that have seen no text.
+"""The untrained twin: a model's architecture with weights from before any training.
 
-What its clouds look like is what the architecture alone does to text; the difference to the model is what it learned.
+Its clouds show the effect of the architecture alone; the difference to the model's own clouds is what training added.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
-UNTRAINED = "untrained:"
-SEED = 0
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+UNTRAINED = "untrained:"  #: prefix of the name of a twin
+SEED = 0  #: seed of its weights
 
 
-def untrained_network(config):
-    """A model before training: the weights that its class in transformers draws, always the same ones.
+def untrained_network(config: "PreTrainedConfig") -> tuple["PreTrainedModel", str]:
+    """Draw the weights that a model has before training, the same ones every time.
 
-    For Llama, Mistral and GPT-NeoX these are normal numbers of mean 0 and standard deviation
-    ``config.initializer_range`` in every matrix and in the embeddings, 1 in the weights of every norm, 0 in every bias.
-    They are drawn on the CPU in float32 from seed :data:`SEED`, whatever device and dtype they are used in, and leave
-    torch's own random state as it was.
+    The weights come from the model's class in transformers. For Llama, Mistral, and GPT-NeoX they are normal numbers
+    with mean 0 and standard deviation ``config.initializer_range`` in every matrix and in the embeddings, 1 in the
+    weights of every norm, and 0 in every bias. They are drawn on the CPU in float32 from seed :data:`SEED`, whatever
+    device and dtype they are used in; torch's own random state is left unchanged.
 
     Parameters
     ----------
@@ -23,9 +27,26 @@ def untrained_network(config):
 
     Returns
     -------
-    network : torch.nn.Module
+    network : transformers.PreTrainedModel
+        A causal language model in float32, on the CPU.
     fingerprint : str
-        Hash of the weights, so that it tells twins apart if another processor or version of torch draws others.
+        Hash of the weights. It differs if another processor or another version of torch draws different weights.
+
+    See Also
+    --------
+    load_model : loads the twin of any model, as ``"untrained:NAME"``.
+
+    Notes
+    -----
+    Introduced in the chapter *The untrained twin: what does learning add?*
+
+    Examples
+    --------
+    >>> import transformers
+    >>> config = transformers.LlamaConfig(vocab_size=9, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                                   num_attention_heads=1)
+    >>> untrained_network(config)[1] == untrained_network(config)[1]
+    True
     """
     import torch
     from transformers import AutoModelForCausalLM

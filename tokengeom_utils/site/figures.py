@@ -1,37 +1,80 @@
-"""One look for all figures: colors that color-blind readers can tell apart, one meaning each.
+"""The look of all figures: colors that color-blind readers can tell apart, each with one meaning.
 
-Shuffle degrees run from dark to light along one ramp; models and domains have fixed colors. In a notebook each picture
-is stored with the numbers behind it.
+Shuffle degrees run from dark to light along one ramp; models and domains have fixed colors. In a notebook, each picture
+is stored together with the numbers behind it (:mod:`tokengeom_utils.site.plotted`).
 """
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from .plotted import figure_csv
 from ..surveys.paper import open_paper
 from ..theory.statistics import mean_interval
+from .plotted import figure_csv
+
+Color = tuple[float, float, float]
 
 _CB = sns.color_palette("colorblind")
-OURS = _CB[0]
-ACCENT = _CB[3]
-NEUTRAL = "0.45"
-PAPER_MODELS = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
-DOMAIN_COLORS = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
+OURS: Color = _CB[0]  #: the model of the survey
+ACCENT: Color = _CB[3]  #: whatever a figure contrasts with it
+NEUTRAL = "0.45"  #: references and expectations
+PAPER_MODELS: dict[str, Color] = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
+DOMAIN_COLORS: list[Color] = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
+MIN_PROMPTS = 4  #: with fewer prompts, a confidence band would fill the panel
 
 
-def set_theme():
-    """Set the book's figure style; call once at the top of a chapter."""
+def set_theme() -> None:
+    """Set the style of the book's figures; call it once, at the top of a chapter.
+
+    In a notebook, figures become SVG from then on, and the table behind each one is stored beside it as ``text/csv``.
+
+    See Also
+    --------
+    tokengeom_utils.site.plotted.figure_table : the table behind a figure.
+
+    Notes
+    -----
+    First used in the chapter *The paper in one page*.
+
+    Examples
+    --------
+    >>> import matplotlib as mpl
+    >>> import tokengeom_utils as tg
+    >>> with mpl.rc_context():
+    ...     tg.figures.set_theme()
+    ...     mpl.rcParams["figure.figsize"]
+    [6.2, 3.9]
+    """
     sns.set_theme(style="ticks", context="notebook", palette="colorblind")
-    mpl.rcParams.update({
-        # Narrow, with large type: a phone shows the page 360 pixels wide.
-        "figure.figsize": (6.2, 3.9), "figure.dpi": 100, "font.size": 12, "axes.labelsize": 12,
-        "xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titlesize": 12, "legend.fontsize": 10.5,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
-        "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False, "lines.linewidth": 1.8,
-        "figure.constrained_layout.use": True, "savefig.bbox": "tight", "svg.hashsalt": "tokengeom",
-    })
+    mpl.rcParams.update(
+        {
+            # Narrow, with large type: a phone shows the page 360 pixels wide.
+            "figure.figsize": (6.2, 3.9),
+            "figure.dpi": 100,
+            "font.size": 12,
+            "axes.labelsize": 12,
+            "xtick.labelsize": 11,
+            "ytick.labelsize": 11,
+            "axes.titlesize": 12,
+            "legend.fontsize": 10.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "figure.constrained_layout.use": True,
+            "savefig.bbox": "tight",
+            "svg.hashsalt": "tokengeom",
+        }
+    )
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -43,7 +86,7 @@ def set_theme():
 
 
 def _keep_tables(shell):
-    """Have a notebook store, beside every picture, the table behind it (text/csv)."""
+    """Make a notebook store the table behind every picture beside it, as text/csv."""
     from IPython.core.formatters import BaseFormatter
     from traitlets import ObjectName, Unicode
 
@@ -55,29 +98,149 @@ def _keep_tables(shell):
     formatter.for_type(mpl.figure.Figure, figure_csv)
 
 
-def degree_colors(degrees):
-    """{degree: color}: the ordered prompt darkest, the full shuffle lightest."""
-    return dict(zip(degrees, sns.color_palette("viridis", len(degrees))))
+def degree_colors(degrees: Sequence[int]) -> dict[int, Color]:
+    """Assign a color to each degree of shuffling: the prompt in order is darkest, the full shuffle lightest.
+
+    Parameters
+    ----------
+    degrees : sequence of int
+        In ascending order.
+
+    Returns
+    -------
+    dict of int to (float, float, float)
+        Red, green and blue between 0 and 1, by degree.
+
+    See Also
+    --------
+    shuffle_blocks : shuffles to a degree.
+
+    Notes
+    -----
+    First used in the chapter *Cosine similarity: do the tokens point one way?*
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> colors = tg.figures.degree_colors([0, 2, 5])
+    >>> list(colors), sum(colors[0]) < sum(colors[5])
+    ([0, 2, 5], True)
+    """
+    return dict(zip(degrees, sns.color_palette("viridis", len(degrees)), strict=True))
 
 
-def domain_colors(domains):
-    """{domain: color} for the distinct domains, in order of first appearance."""
+def domain_colors(domains: Iterable[object]) -> dict[str, Color]:
+    """Assign a color to each domain of prompts, in order of first appearance.
+
+    Parameters
+    ----------
+    domains : iterable of str
+        The domain of every prompt; repetitions are ignored.
+
+    Returns
+    -------
+    dict of str to (float, float, float)
+        Red, green and blue between 0 and 1, by domain. From the ninth domain on, colors repeat.
+
+    Notes
+    -----
+    First used in the chapter *The paper in one page*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> colors = tg.figures.domain_colors(["code", "speech", "code"])
+    >>> list(colors), colors["code"] == tg.figures.DOMAIN_COLORS[0]
+    (['code', 'speech'], True)
+    """
     return {domain: DOMAIN_COLORS[i % len(DOMAIN_COLORS)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
 
 
-def mean_band(ax, x, values, color, label=None, **style):
-    """Mean over prompts (last axis) against ``x`` with its 95% confidence band.
+def mean_band(ax: Axes, x: ArrayLike, values: ArrayLike, color: Any, label: str | None = None, **style: Any) -> None:
+    """Draw the mean over prompts with its 95% confidence band.
 
-    With fewer than four prompts the band would fill the panel and say nothing; it is left out.
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x : array_like, shape (layer,)
+        Horizontal positions.
+    values : array_like, shape (layer, prompt)
+        The band is left out if there are fewer than four prompts: it would fill the panel.
+    color : color
+        Of the line; the band is a lighter shade.
+    label : str, optional
+        For the legend.
+    **style
+        Options of :meth:`matplotlib.axes.Axes.plot` for the line.
+
+    See Also
+    --------
+    tokengeom_utils.statistics.mean_interval : the interval.
+
+    Notes
+    -----
+    First used in the chapter *The paper in one page*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> fig, ax = tg.figures.plt.subplots()
+    >>> tg.figures.mean_band(ax, [0, 1], [[1, 2, 3, 4], [5, 6, 7, 8]], tg.figures.OURS)
+    >>> ax.lines[0].get_ydata().tolist(), len(ax.collections)
+    ([2.5, 6.5], 1)
+    >>> tg.figures.plt.close(fig)
     """
     mean, low, high = mean_interval(values)
     ax.plot(x, mean, color=color, label=label, **style)
-    if np.shape(values)[-1] >= 4:
+    if np.shape(values)[-1] >= MIN_PROMPTS:
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
-def paper_curves(ax, observable, shuffle=0, scale=2, models=tuple(PAPER_MODELS), **style):
-    """The paper's mean curves on relative depth (layer / 32), thin and behind ours."""
+def paper_curves(
+    ax: Axes,
+    observable: str,
+    shuffle: int = 0,
+    scale: int = 2,
+    models: Iterable[str] = tuple(PAPER_MODELS),
+    **style: Any,
+) -> None:
+    """Draw the paper's mean curves over relative depth, thin and behind ours.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    observable : str
+        ``"intrinsic_dimension"``, ``"neighborhood_overlap"`` or ``"cosine_similarity"``.
+    shuffle : int
+        Degree of shuffling.
+    scale : int
+        Range scaling of the intrinsic dimension, or number of neighbors of the overlap.
+    models : iterable of str
+        Keys of :data:`PAPER_MODELS`.
+    **style
+        Options of :meth:`matplotlib.axes.Axes.plot`.
+
+    See Also
+    --------
+    open_paper : the numbers.
+
+    Notes
+    -----
+    First used in the chapter *The paper in one page*.
+
+    References
+    ----------
+    *The Geometry of Tokens in Internal Representations of Large Language Models*, arXiv:2501.10573.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> fig, ax = tg.figures.plt.subplots()
+    >>> tg.figures.paper_curves(ax, "cosine_similarity")
+    >>> [line.get_label() for line in ax.lines]
+    ['Llama-3-8B (paper)', 'Mistral-7B (paper)', 'Pythia-6.9B (paper)']
+    >>> tg.figures.plt.close(fig)
+    """
     table = open_paper("profiles").query("observable == @observable and shuffle == @shuffle")
     if observable != "cosine_similarity":
         table = table[table.scale == scale]
@@ -88,14 +251,44 @@ def paper_curves(ax, observable, shuffle=0, scale=2, models=tuple(PAPER_MODELS),
             ax.plot(rows.depth, rows["mean"], color=PAPER_MODELS[model], label=f"{model} (paper)", **style)
 
 
-def depth_axis(ax, label="relative depth (layer / number of layers)"):
-    """A horizontal axis from the embeddings (0) to the last layer (1)."""
+def depth_axis(ax: Axes, label: str = "relative depth (layer / number of layers)") -> None:
+    """Make the horizontal axis run from the embeddings, 0, to the last layer, 1.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    label : str
+        Of the axis.
+
+    Notes
+    -----
+    First used in the chapter *The paper in one page*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> fig, ax = tg.figures.plt.subplots()
+    >>> tg.figures.depth_axis(ax)
+    >>> ax.get_xticks().round(1).tolist()
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> tg.figures.plt.close(fig)
+    """
     ax.set_xlim(-0.02, 1.02)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.set_xlabel(label)
 
 
 __all__ = [
-    "ACCENT", "DOMAIN_COLORS", "NEUTRAL", "OURS", "PAPER_MODELS", "degree_colors", "depth_axis", "domain_colors",
-    "mean_band", "paper_curves", "plt", "set_theme",
+    "ACCENT",
+    "DOMAIN_COLORS",
+    "NEUTRAL",
+    "OURS",
+    "PAPER_MODELS",
+    "degree_colors",
+    "depth_axis",
+    "domain_colors",
+    "mean_band",
+    "paper_curves",
+    "plt",
+    "set_theme",
 ]

@@ -1,24 +1,59 @@
-"""What a figure shows, as a table: its lines, points, bars, bands and images, at the precision they were drawn from.
+"""The data of a figure as a table: its lines, points, bars, bands and images, at the precision they were drawn from.
 
-A notebook that has called :func:`tokengeom_utils.site.figures.set_theme` keeps this table beside every picture.
+A notebook that has called :func:`tokengeom_utils.site.figures.set_theme` stores this table beside every picture.
 """
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib import collections, patches
+from matplotlib.axes import Axes
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 from matplotlib.transforms import BlendedAffine2D, BlendedGenericTransform
 
-COLUMNS = ("panel", "title", "x_axis", "y_axis", "kind", "series", "part", "label", "color", "x_name", "y_name",
-           "x", "y", "z", "x_low", "x_high", "y_low", "y_high", "u", "v", "value")
+COLUMNS = (
+    "panel",
+    "title",
+    "x_axis",
+    "y_axis",
+    "kind",
+    "series",
+    "part",
+    "label",
+    "color",
+    "x_name",
+    "y_name",
+    "x",
+    "y",
+    "z",
+    "x_low",
+    "x_high",
+    "y_low",
+    "y_high",
+    "u",
+    "v",
+    "value",
+)
 
 
-def figure_table(fig):
-    """Everything that is drawn in a figure, except its text.
+class Mark(NamedTuple):
+    """Something drawn in a panel."""
+
+    kind: str
+    artist: Any
+    label: str
+    columns: dict[str, Any]  #: arrays of one length, by the name of the column
+
+
+def figure_table(fig: Figure) -> pd.DataFrame:
+    """Tabulate everything drawn in a figure, except its text.
 
     Parameters
     ----------
@@ -28,11 +63,19 @@ def figure_table(fig):
     Returns
     -------
     pandas.DataFrame
-        One row for each point, bar or pixel. ``panel`` counts the axes from 1, ``series`` the marks of a panel, and
+        One row per point, bar or pixel. ``panel`` numbers the axes from 1, ``series`` the marks of a panel, and
         ``part`` the pieces of a mark that has several. ``kind`` is line, points, error bars, bars, band, segments,
-        image, arrows, box or outline. Coordinates are in the units of the axes; bars, bands and error bars have
-        ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold what the axis
-        says at the place of a row, if that is not a number. Columns without entries are left out.
+        image, arrows, box, ellipse or outline. Coordinates are in the units of the axes; bars, bands, error bars have
+        ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold the tick label at
+        the place of a row, if it is not a number. Columns without entries are left out.
+
+    See Also
+    --------
+    figure_csv : the table as text.
+
+    Notes
+    -----
+    The box *Reproduce this figure* offers this table from the chapter *The paper in one page* on.
 
     Examples
     --------
@@ -43,20 +86,29 @@ def figure_table(fig):
     [['line', 'ours', 1.0, 0.1], ['line', 'ours', 2.0, 0.3]]
     >>> plt.close(fig)
     """
-    shown = [ax for parent in fig.axes for ax in (parent, *parent.child_axes)]
-    shown = [ax for ax in dict.fromkeys(shown) if ax.get_visible() and ax.get_label() != "<colorbar>"]
+    panels = [ax for parent in fig.axes for ax in (parent, *parent.child_axes) if isinstance(ax, Axes)]
+    shown = [ax for ax in dict.fromkeys(panels) if ax.get_visible() and ax.get_label() != "<colorbar>"]
     tables = []
     for panel, ax in enumerate(shown, 1):
-        about = {"panel": panel, "title": _text(" ".join(ax.get_title(loc) for loc in ("left", "center", "right"))),
-                 "x_axis": _axis_label(ax, "x"), "y_axis": _axis_label(ax, "y")}
-        for series, (kind, artist, label, columns) in enumerate(_marks(ax), 1):
-            color = {} if "color" in columns or "value" in columns else {"color": _color(artist)}
-            row = {**about, "kind": kind, "series": series, "label": _label(label), **color}
-            count = max(np.size(values) for values in columns.values())
-            tables.append(pd.DataFrame({**row, **columns}, index=range(count)))
+        about = {
+            "panel": panel,
+            "title": _text(" ".join(ax.get_title(loc) for loc in ("left", "center", "right"))),
+            "x_axis": _axis_label(ax, "x"),
+            "y_axis": _axis_label(ax, "y"),
+        }
+        for series, mark in enumerate(_marks(ax), 1):
+            has_color = "color" in mark.columns or "value" in mark.columns
+            row = {
+                **about,
+                "kind": mark.kind,
+                "series": series,
+                "label": _label(mark.label),
+                **({} if has_color else {"color": _color(mark.artist)}),
+            }
+            tables.append(pd.DataFrame({**row, **mark.columns}, index=range(_length(mark.columns))))
             for axis in "xy":
                 names = _tick_names(getattr(ax, f"{axis}axis"))
-                if names and axis in columns:
+                if names and axis in mark.columns:
                     tables[-1][f"{axis}_name"] = [names.get(place, "") for place in tables[-1][axis]]
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
@@ -64,55 +116,83 @@ def figure_table(fig):
     return table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
 
 
-def figure_csv(fig):
-    """:func:`figure_table` as CSV; every number reads back as the one that was drawn."""
+def figure_csv(fig: Figure) -> str:
+    """Write :func:`figure_table` as CSV; every number reads back exactly.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+
+    Returns
+    -------
+    str
+
+    See Also
+    --------
+    figure_table : describes the columns.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> fig, ax = plt.subplots()
+    >>> _ = ax.plot([1], [0.1], "o", color="black")
+    >>> print(figure_csv(fig), end="")
+    panel,kind,series,color,x,y
+    1,points,1,#000000,1.0,0.1
+    >>> plt.close(fig)
+    """
     return figure_table(fig).to_csv(index=False, lineterminator="\n")
 
 
-def _marks(ax):
-    """(kind, artist, label, columns) of everything drawn in a panel."""
+def _marks(ax: Any) -> Iterator[Mark]:
+    """Everything drawn in a panel: first bars and error bars, which consist of several artists."""
     taken = set()
     for container in ax.containers:
+        label = container.get_label()
         if isinstance(container, ErrorbarContainer):
             line, caps, bars = container
-            yield "error bars", line or bars[0], container.get_label(), _error_bars(ax, container)
+            yield Mark("error bars", line or bars[0], label, _error_bars(ax, container))
             taken |= {line, *caps, *bars}
         elif isinstance(container, BarContainer) and len(container):
-            box = _boxes(ax, container)
-            upright = container.orientation != "horizontal"
-            x, y = (box["x_low"] + box["x_high"]) / 2, (box["y_low"] + box["y_high"]) / 2
-            ends = np.array([[bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height()] for bar in container])
-            yield "bars", container[0], container.get_label(), {
-                "x": x if upright else ends[:, 0], "y": ends[:, 1] if upright else y, **box}
+            yield Mark("bars", container[0], label, _bars(ax, container))
             taken |= set(container)
     for artist in (*ax.lines, *ax.collections, *ax.patches, *ax.images):
         if artist not in taken and artist.get_visible():
             kind, columns = _mark(ax, artist)
-            if columns and max(np.size(values) for values in columns.values()):
-                yield kind, artist, artist.get_label(), columns
+            if columns and _length(columns):
+                yield Mark(kind, artist, artist.get_label(), columns)
+
+
+def _length(columns):
+    """Number of rows of columns; some may be scalars."""
+    return max(np.size(values) for values in columns.values())
 
 
 def _mark(ax, artist):
-    """(kind, columns) of one artist that belongs to no container."""
+    """Kind and columns of an artist that belongs to no container."""
     if artist in ax.lines:
+        kind = "points" if artist.get_linestyle() in ("None", "none", " ", "") else "line"
         if hasattr(artist, "get_data_3d"):
-            columns = dict(zip("xyz", map(np.asarray, artist.get_data_3d())))
-        else:
-            columns = _xy(_in_data(ax, artist.get_transform(), artist.get_xydata()))
-        return ("points" if artist.get_linestyle() in ("None", "none", " ", "") else "line"), columns
+            return kind, dict(zip("xyz", map(np.asarray, artist.get_data_3d()), strict=True))
+        return kind, _xy(_in_data(ax, artist.get_transform(), artist.get_xydata()))
     if artist in ax.images:
         return "image", _image(artist)
     if artist in ax.patches:
         return _patch(ax, artist)
+    return _collection(ax, artist)
+
+
+def _collection(ax, artist):
+    """Kind and columns of a collection: points, arrows, segments, bands, a mesh, or other outlines."""
     values = artist.get_array()
+    colored = {} if values is None else {"value": _plain(values).ravel()}
     if isinstance(artist, collections.QuadMesh):
         corners = artist.get_coordinates()
         if np.shape(values)[:2] != corners.shape[:2]:
             corners = (corners[1:, 1:] + corners[1:, :-1] + corners[:-1, 1:] + corners[:-1, :-1]) / 4
-        return "image", {**_xy(corners.reshape(-1, 2)), "value": _plain(values).ravel()}
-    colored = {} if values is None else {"value": _plain(values).ravel()}
+        return "image", {**_xy(corners.reshape(-1, 2)), **colored}
     if hasattr(artist, "_offsets3d"):
-        return "points", {**dict(zip("xyz", map(_plain, artist._offsets3d))), **colored}
+        return "points", {**dict(zip("xyz", map(_plain, artist._offsets3d), strict=True)), **colored}
     if ax.name == "3d":  # a surface or a grid, there to guide the eye
         return "surface", {}
     offsets = artist.get_offsets()
@@ -130,11 +210,21 @@ def _mark(ax, artist):
     return "outline", _pieces(pieces, colored.get("value"))
 
 
+def _bars(ax, container):
+    """The ends of bars, and their extents."""
+    box = _boxes(ax, container)
+    x, y = (box["x_low"] + box["x_high"]) / 2, (box["y_low"] + box["y_high"]) / 2
+    ends = np.array([[bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height()] for bar in container])
+    if container.orientation == "horizontal":
+        return {"x": ends[:, 0], "y": y, **box}
+    return {"x": x, "y": ends[:, 1], **box}
+
+
 def _error_bars(ax, container):
-    """Points with the ends of their bars; a point that is not drawn is not known."""
+    """Points with the ends of their bars; without a line, the points themselves are unknown."""
     line, _, bars = container
     columns = _xy(_in_data(ax, line.get_transform(), line.get_xydata())) if line else {}
-    for axis, bar in zip([*("x" * container.has_xerr), *("y" * container.has_yerr)], bars):
+    for axis, bar in zip([*("x" * container.has_xerr), *("y" * container.has_yerr)], bars, strict=True):
         ends = np.array([_in_data(ax, bar.get_transform(), path.vertices) for path in bar.get_paths()])
         along = "xy".index(axis)
         columns.setdefault("yx"[along], ends[:, 0, 1 - along])
@@ -143,17 +233,24 @@ def _error_bars(ax, container):
 
 
 def _patch(ax, patch):
+    """Kind and columns of a patch: steps, a box, an ellipse, or another outline."""
     if isinstance(patch, patches.StepPatch):
         values, edges, baseline = patch.get_data()
         names = ("x", "y") if patch.orientation == "vertical" else ("y", "x")
-        return "bars", {names[0]: (edges[1:] + edges[:-1]) / 2, names[1]: values, f"{names[0]}_low": edges[:-1],
-                        f"{names[0]}_high": edges[1:], f"{names[1]}_low": np.broadcast_to(baseline or 0, values.shape)}
+        return "bars", {
+            names[0]: (edges[1:] + edges[:-1]) / 2,
+            names[1]: values,
+            f"{names[0]}_low": edges[:-1],
+            f"{names[0]}_high": edges[1:],
+            f"{names[1]}_low": np.broadcast_to(baseline or 0, values.shape),
+        }
     if isinstance(patch, patches.Rectangle) and not patch.get_angle():
         return "box", _boxes(ax, [patch])
     if isinstance(patch, patches.Ellipse):
         (x, y), half = patch.get_center(), np.array([-0.5, 0.5])
-        points = _in_data(ax, patch.get_data_transform(),
-                          np.stack([x + half * patch.get_width(), y + half * patch.get_height()], 1))
+        points = _in_data(
+            ax, patch.get_data_transform(), np.stack([x + half * patch.get_width(), y + half * patch.get_height()], 1)
+        )
         return "ellipse", {"x_low": points[0, 0], "x_high": points[1, 0], "y_low": points[0, 1], "y_high": points[1, 1]}
     if isinstance(patch, patches.Polygon):
         return "outline", _xy(_in_data(ax, patch.get_data_transform(), patch.get_xy()))
@@ -162,15 +259,19 @@ def _patch(ax, patch):
 
 
 def _boxes(ax, rectangles):
-    corners = np.array([[r.get_x(), r.get_y(), r.get_x() + r.get_width(), r.get_y() + r.get_height()]
-                        for r in rectangles], float)
-    first, second = (_in_data(ax, rectangles[0].get_data_transform(), part) for part in (corners[:, :2], corners[:, 2:]))
+    """The extents of rectangles, in data coordinates."""
+    corners = np.array(
+        [[r.get_x(), r.get_y(), r.get_x() + r.get_width(), r.get_y() + r.get_height()] for r in rectangles], float
+    )
+    first, second = (
+        _in_data(ax, rectangles[0].get_data_transform(), part) for part in (corners[:, :2], corners[:, 2:])
+    )
     low, high = np.minimum(first, second), np.maximum(first, second)
     return {"x_low": low[:, 0], "x_high": high[:, 0], "y_low": low[:, 1], "y_high": high[:, 1]}
 
 
 def _band(points):
-    """The two borders of what fill_between has drawn, or None if the outline is another shape."""
+    """The two borders of a band drawn by fill_between, or None for an outline of another shape."""
     n = len(points) // 2 - 1  # a corner, n points, a corner, n points back, and the first corner again
     there, back = points[1 : n + 1], points[n + 2 : 2 * n + 2][::-1]
     if n < 1 or there.shape != back.shape:
@@ -183,12 +284,16 @@ def _band(points):
 
 
 def _image(image):
+    """The centers of the pixels, with their values or colors."""
     pixels = image.get_array()
     rows, columns = pixels.shape[:2]
     left, right, bottom, top = image.get_extent()
     first, last = (bottom, top) if image.origin == "lower" else (top, bottom)
-    y, x = np.meshgrid(first + (np.arange(rows) + 0.5) * (last - first) / rows,
-                       left + (np.arange(columns) + 0.5) * (right - left) / columns, indexing="ij")
+    y, x = np.meshgrid(
+        first + (np.arange(rows) + 0.5) * (last - first) / rows,
+        left + (np.arange(columns) + 0.5) * (right - left) / columns,
+        indexing="ij",
+    )
     if pixels.ndim == 3:
         flat = _plain(pixels).reshape(rows * columns, -1) / (255 if pixels.dtype.kind in "iu" else 1)
         return {"x": x.ravel(), "y": y.ravel(), "color": [to_hex(pixel) for pixel in flat]}
@@ -196,6 +301,7 @@ def _image(image):
 
 
 def _pieces(pieces, values=None):
+    """The points of several curves, numbered by ``part``, with the value of each curve if there is one."""
     if not pieces:
         return {}
     columns = _xy(np.concatenate(pieces))
@@ -208,7 +314,7 @@ def _pieces(pieces, values=None):
 
 
 def _in_data(ax, transform, points):
-    """Points in data coordinates; a coordinate that already is one keeps every digit."""
+    """Points in data coordinates; a coordinate that is already one keeps all its digits."""
     points = _plain(points)
     if isinstance(transform, (BlendedAffine2D, BlendedGenericTransform)):
         exact = transform.contains_branch_seperately(ax.transData)
@@ -216,20 +322,22 @@ def _in_data(ax, transform, points):
         exact = (transform == ax.transData,) * 2
     if all(exact):
         return points
-    ax.get_xlim(), ax.get_ylim()  # settles limits that are still open
+    ax.get_xlim(), ax.get_ylim()  # this settles limits that are still open
     return np.where(exact, points, (transform - ax.transData).transform(points))
 
 
 def _xy(points):
+    """Two columns of points (point, 2)."""
     return {"x": points[:, 0], "y": points[:, 1]}
 
 
 def _plain(values):
+    """A float64 array; masked values become NaN."""
     return np.asarray(np.ma.filled(np.ma.asarray(values, float), np.nan))
 
 
 def _axis_label(ax, axis):
-    """The axis's label; panels that share it are labelled once, and a figure can be as a whole."""
+    """The label of an axis, from the panels that share the axis or from the figure if the panel itself has none."""
     group = getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax)
     labels = [getattr(one, f"get_{axis}label")() for one in (ax, *group)]
     labels.append(getattr(ax.get_figure(root=True), f"get_sup{axis}label")())
@@ -237,16 +345,17 @@ def _axis_label(ax, axis):
 
 
 def _tick_names(axis):
-    """{place: text} of an axis that has words for numbers."""
+    """{place: text} of an axis that has words in place of numbers."""
     formatter = axis.get_major_formatter()
     if not isinstance(formatter, (FixedFormatter, FuncFormatter, StrCategoryFormatter)):
         return {}
     places = axis.get_majorticklocs()
-    names = dict(zip(map(float, places), map(_text, formatter.format_ticks(places))))
+    names = dict(zip(map(float, places), map(_text, formatter.format_ticks(places)), strict=True))
     return {place: name for place, name in names.items() if name and not _is_number(name)}
 
 
 def _is_number(text):
+    """Whether a tick label is a number as matplotlib formats them."""
     try:
         float(text.replace("\N{MINUS SIGN}", "-").replace(",", "").rstrip("%"))
     except ValueError:
@@ -255,15 +364,17 @@ def _is_number(text):
 
 
 def _label(label):
+    """The label of a mark; matplotlib's automatic labels start with an underscore."""
     return "" if str(label).startswith("_") else _text(label)
 
 
 def _text(text):
+    """Text on one line."""
     return " ".join(str(text).split())
 
 
 def _color(artist):
-    """The color of a mark, which a line and its band share; empty if it has several."""
+    """The color of a mark, which a line and its band share; empty for several colors."""
     for name in ("get_color", "get_facecolor", "get_edgecolor"):
         colors = to_rgba_array(getattr(artist, name, list)())
         if len(colors) == 1 and colors[0, 3]:

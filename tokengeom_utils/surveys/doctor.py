@@ -1,37 +1,44 @@
-"""The state of a survey store: what is missing, what is damaged, what cannot be true."""
+"""The state of a survey store: what is missing, what is damaged, and which values are impossible."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import store
-from .request import coordinates, group_name, misfits
 from ..errors import InputError
-from ..schema import OBSERVABLES, SCHEMA
+from ..schema import OBSERVABLES, SCHEMA, Observable
+from .checks import faults, measured
+from .fit import misfits
+from .metadata import attributes, exists, open_arrays, open_group, runs, variables
+from .request import Request, coordinates, group_name
 
-ROUNDING = 1e-9
+if TYPE_CHECKING:
+    import zarr
+
+ROUNDING = 1e-9  #: values may be this far outside their range
 
 
 class Report(NamedTuple):
-    """What :func:`examine` found."""
+    """The findings of :func:`examine` on one survey."""
 
     path: Path
-    about: str  #: what the store holds, in one line
+    about: str  #: the contents of the store, in one line
     n_prompts: int
-    missing: tuple  #: ids of prompts not measured yet
-    faults: tuple  #: (file, ids of its prompts, what is wrong)
-    oddities: tuple  #: values that cannot be, in words
+    missing: tuple[str, ...]  #: ids of prompts not measured yet
+    faults: tuple[tuple[str, tuple[str, ...], str], ...] = ()  #: (file, ids of its prompts, what is wrong)
+    oddities: tuple[str, ...] = ()  #: impossible values, in words
     remedy: str = ""  #: of the faults
+    unknown: tuple[str, ...] = ()  #: variables that a newer version recorded, left unchecked
 
     @property
-    def is_sound(self):
-        """Nothing that is there is wrong."""
+    def is_sound(self) -> bool:
+        """Whether everything in the store is right, be it complete or not."""
         return not self.faults and not self.oddities
 
-    def lines(self):
-        """The report as lines of text."""
+    def lines(self) -> Iterator[str]:
+        """Yield the report as lines of text."""
         yield f"{self.path}: {self.about}"
         if not self.n_prompts:
             return
@@ -41,12 +48,17 @@ class Report(NamedTuple):
             yield f"  {what}: {file}" + _some(" of prompt", prompts)
         for oddity in self.oddities:
             yield f"  impossible: {oddity}"
+        if self.unknown:
+            yield f"  unknown to this version, not checked: {', '.join(self.unknown)}"
         if self.faults:
             yield f"  {self.remedy}"
 
 
-def examine(path):
+def examine(path: str | Path) -> list[Report]:
     """Check every chunk and every value of a store.
+
+    A store that lacks observables which later versions added is sound, and so is one with observables of a newer
+    version; the values of the latter are not checked.
 
     Parameters
     ----------
@@ -61,67 +73,114 @@ def examine(path):
     Raises
     ------
     InputError
-        If there is none, its metadata cannot be read, or it has another schema.
+        If there is no store, its metadata cannot be read, or it has another schema.
+
+    See Also
+    --------
+    tokengeom_utils.open_results : opens a sound store.
+
+    Notes
+    -----
+    Explained in the chapter *What a survey costs*.
+
+    Examples
+    --------
+    >>> from tokengeom_utils.paths import data_path
+    >>> report, = examine(data_path("results", "untrained.zarr"))
+    >>> report.is_sound, report.n_prompts, report.missing
+    (True, 24, ())
     """
     path = Path(path)
-    if not store.exists(path):
+    if not exists(path):
         raise InputError(f"no survey at {path}")
-    attributes = dict(store.open_group(path).attrs)
-    if "request" not in attributes:
-        there = [file.parent.name for file in sorted(path.glob("[!.]*/zarr.json"))]
-        wanted = {group_name(model): model for model in attributes.get("models", [])}
-        if not there and not wanted:
-            raise InputError(f"{path} is not a survey store")
-        return [report for name in there for report in examine(path / name)] + [
-            Report(path / name, f"{model}, of which nothing is measured yet", 0, ("all",), (), ())
-            for name, model in wanted.items() if name not in there]
-    if attributes["schema"] != SCHEMA:
-        raise InputError(f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}")
-    request = json.loads(attributes["request"])
-    group, arrays = store.open_arrays(path)
+    made = attributes(open_group(path))
+    if "request" not in made:
+        return _examine_group(path, made.get("models", []))
+    if made["schema"] != SCHEMA:
+        raise InputError(
+            f"{path} has schema {made['schema']}, but this version reads schema {SCHEMA}: use the version that made it"
+        )
+    return [_examine_one(path)]
+
+
+def _examine_group(path, models):
+    """Reports on the surveys of several models, and on those that are not begun."""
+    there = [file.parent.name for file in sorted(path.glob("[!.]*/zarr.json"))]
+    wanted = {group_name(model): model for model in models}
+    if not there and not wanted:
+        raise InputError(f"{path} is not a survey store")
+    return [report for name in there for report in examine(path / name)] + [
+        Report(path / name, f"{model}, of which nothing is measured yet", 0, ("all",))
+        for name, model in wanted.items()
+        if name not in there
+    ]
+
+
+def _examine_one(path):
+    """The report on one survey."""
+    group, arrays = open_arrays(path)
+    made = attributes(group)
+    request = json.loads(made["request"])
     ids = [prompt for prompt, _ in request["prompts"]]
-    about = (f"{attributes['model']}, {len(ids)} prompts of {request['n_tokens']} tokens, "
-             f"shuffle degrees {', '.join(map(str, request['shuffles']))}, schema {SCHEMA}")
-    if wrong := tuple((f"{name}/zarr.json", tuple(ids), f"shape {found}, not {wanted}")
-                      for name, found, wanted in misfits(arrays, request)):
-        remedy = "its arrays do not fit its request: make it again"
-        return [Report(path, about, len(ids), tuple(ids), wrong, (), remedy)]
-    faults = tuple((file, tuple(ids if prompts is None else ids[prompts]), what)
-                   for file, prompts, what in store.faults(path))
+    about = (
+        f"{made['model']}, {len(ids)} prompts of {request['n_tokens']} tokens, "
+        f"shuffle degrees {', '.join(map(str, request['shuffles']))}, schema {SCHEMA}"
+    )
+    if wrong := tuple(
+        (f"{name}/zarr.json", tuple(ids), f"shape {found}, not {wanted}")
+        for name, found, wanted in misfits(arrays, request)
+    ):
+        return Report(
+            path, about, len(ids), tuple(ids), wrong, remedy="its arrays do not fit its request: measure it again"
+        )
+    found = tuple((file, tuple(ids if prompts is None else ids[prompts]), what) for file, prompts, what in faults(path))
     is_packed = arrays["run"].chunks[0] > 1
-    return [Report(
-        path, about, len(ids), tuple(np.array(ids)[~store.measured(group)]), faults,
-        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in faults})),
-        "export it again from the store it was made from" if is_packed else
-        "the command that made the survey mends it, and measures prompts with a missing or damaged chunk again",
-    )]
+    return Report(
+        path,
+        about,
+        len(ids),
+        tuple(np.array(ids)[~measured(group)].tolist()),
+        found,
+        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found})),
+        remedy="export it again from the store it was made from"
+        if is_packed
+        else "rerun the command that made the survey: it measures prompts with a missing or damaged chunk again",
+        unknown=tuple(name for name in variables(group) if name not in OBSERVABLES),
+    )
 
 
-def _oddities(group, arrays, request, damaged):
-    ids, done = [prompt for prompt, _ in request["prompts"]], store.measured(group)
+def _oddities(group: "zarr.Group", arrays: dict[str, Any], request: Request, damaged: set[str]) -> Iterator[str]:
+    """Yield what cannot be true of a store, in words."""
+    ids, done = [prompt for prompt, _ in request["prompts"]], measured(group)
     for name, (_, wanted) in coordinates(request, [""] * len(ids), arrays["layer"].size).items():
         if name not in {"domain", *damaged} and not np.array_equal(arrays[name][:], wanted):
-            yield f"{name} is not what was asked for"
-    n_runs = len(json.loads(group.attrs["runs"]))
-    for i in [] if "run" in damaged else np.flatnonzero((arrays["run"][:] >= n_runs) | (arrays["run"][:] < -1)):
-        yield f"prompt {ids[i]} was measured by run {arrays['run'][i]}, and there are {n_runs} runs"
-    for name in store.variables(group):
-        if name in damaged or name not in OBSERVABLES:  # a newer version may have added one
-            continue
-        observable, values = OBSERVABLES[name], arrays[name][:]
-        low, high = observable.low, observable.high
-        expected = np.zeros(values.shape[:2], bool)
-        for i in np.flatnonzero(done):
-            expected[i, [s == 0 or i < request["n_shuffled"] for s in request["shuffles"]]] = True
-        # Rounding apart. NaN is an answer where too few tokens are distinct, but not for a whole prompt.
-        outside = (values < low - ROUNDING) | (values > high + ROUNDING)
-        empty = np.isnan(values).reshape(*values.shape[:2], -1).all(-1) & (not observable.optional)
-        for kind, wrong in ((f"outside {low} to {high}", outside.reshape(*expected.shape, -1).any(-1)),
-                            ("missing", empty)):
-            for i, s in np.argwhere(wrong & expected):
-                yield f"{name} of prompt {ids[i]} at degree {request['shuffles'][s]} is {kind}"
+            yield f"{name} does not follow from the request"
+    n_runs, run = len(runs(group)), np.array([]) if "run" in damaged else arrays["run"][:]
+    for i in np.flatnonzero((run >= n_runs) | (run < -1)):
+        yield f"prompt {ids[i]} was measured by run {run[i]}, but the number of runs is {n_runs}"
+    expected = np.zeros((len(ids), len(request["shuffles"])), bool)
+    for i in np.flatnonzero(done):
+        expected[i] = [degree == 0 or i < request["n_shuffled"] for degree in request["shuffles"]]
+    for name in variables(group):
+        if name in OBSERVABLES and name not in damaged:
+            for place, s, kind in _impossible(OBSERVABLES[name], arrays[name][:], expected):
+                yield f"{name} of prompt {ids[place]} at degree {request['shuffles'][s]} is {kind}"
 
 
-def _some(label, ids):
+def _impossible(row: Observable, values: np.ndarray, expected: np.ndarray) -> Iterator[tuple[int, int, str]]:
+    """Yield the measurements (prompt, shuffle) of an observable that are out of range or missing."""
+    outside = (values < row.low - ROUNDING) | (values > row.high + ROUNDING)
+    # NaN is a valid answer where too few tokens are distinct, but not for all values of a prompt.
+    empty = np.isnan(values).reshape(*expected.shape, -1).all(-1) & (not row.optional)
+    for kind, wrong in (
+        (f"outside {row.low} to {row.high}", outside.reshape(*expected.shape, -1).any(-1)),
+        ("missing", empty),
+    ):
+        for i, s in np.argwhere(wrong & expected):
+            yield int(i), int(s), kind
+
+
+def _some(label: str, ids: Sequence[str]) -> str:
+    """The first few ids after a label; empty if there are none."""
     shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
     return f"{label} {shown}" if ids else ""

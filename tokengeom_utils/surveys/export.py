@@ -4,28 +4,53 @@ import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..schema import OBSERVABLES
-from .store import pack
+from .files import scratch
+from .layout import held_variables, pack
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray as xr
 
 
-def export(results, path):
-    """Write a survey for other programs, by the ending of ``path``.
+def export(results: "xr.Dataset", path: str | Path) -> None:
+    """Write a survey for other programs; the ending of ``path`` selects the format.
 
     Parameters
     ----------
     results : xarray.Dataset
-        From :func:`open_results`.
+        From :func:`tokengeom_utils.open_results`; any selection of its prompts.
     path : path
-        ``.parquet``: a tidy table, one value a row, with the columns variable, prompt, domain, shuffle, layer, scale,
-        k and value; what was not measured is left out. ``.nc``: NetCDF 4. ``.zarr``: a store of few files,
-        compressed as a whole, that :func:`open_results` reads.
+        ``.parquet``: a tidy table, one value per row, with the columns variable, prompt, domain, shuffle, layer,
+        scale, k and value; values that were not measured are left out. ``.nc``: NetCDF 4. ``.zarr``: a store of few
+        files, compressed as a whole, that :func:`tokengeom_utils.open_results` reads.
 
     Raises
     ------
     InputError
-        For another ending, if something exists at ``path``, or if the package that writes it is not installed.
+        If the ending is another, something exists at ``path``, nothing is measured, or the package that writes the
+        format is not installed.
+
+    See Also
+    --------
+    open_results : opens a survey.
+    survey : measures one.
+
+    Notes
+    -----
+    Introduced in the chapter *What a survey costs*.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import tokengeom_utils as tg
+    >>> path = Path(tempfile.mkdtemp(), "part.zarr")
+    >>> tg.export(tg.open_results("untrained").isel(prompt=slice(3)), path)
+    >>> tg.open_results(path).sizes["prompt"]
+    3
     """
     path = Path(path)
     writers = {".parquet": (_to_parquet, "pyarrow"), ".nc": (_to_netcdf, "h5netcdf"), ".zarr": (pack, "zarr")}
@@ -38,7 +63,7 @@ def export(results, path):
         raise InputError(f"{path} exists: delete it or choose another name")
     if not results.sizes["prompt"]:
         raise InputError("there is nothing to export: no prompt of the survey is complete")
-    aside = path.with_name(f".{path.name}.making-{os.getpid()}")
+    aside = scratch(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(results, aside)
@@ -53,21 +78,41 @@ def export(results, path):
 
 
 def _to_parquet(results, path):
+    """Write the tidy table."""
     tidy(results).to_parquet(path, index=False)
 
 
 def _to_netcdf(results, path):
+    """Write NetCDF, with texts in a type that it supports."""
     text = {name: results[name].astype(object) for name in ("prompt", "domain", "sha256")}
     encoding = {name: {"zlib": True, "shuffle": True, "complevel": 9} for name in results.data_vars}
     results.assign_coords(text).to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
-def tidy(results):
-    """A survey as a pandas.DataFrame with one value a row: see :func:`export`."""
+def tidy(results: "xr.Dataset") -> "pandas.DataFrame":
+    """Return a survey as a table with one value per row.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :func:`export`.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> table = tidy(tg.open_results("untrained").isel(prompt=slice(2)))
+    >>> table.query("variable == 'loss'")[["prompt", "shuffle"]].head(2).values.tolist()
+    [['speech-00', 0], ['speech-00', 1]]
+    """
     import pandas
 
     frames = []
-    for name in results.data_vars.keys() & OBSERVABLES.keys():
+    for name in held_variables(results):
         frame = results[name].to_dataframe(name="value").dropna(subset="value").reset_index()
         frames.append(frame.assign(variable=name))
     table = pandas.concat(frames, ignore_index=True)
@@ -75,4 +120,6 @@ def tidy(results):
         table[name] = table[name].astype("Int32")
     for name in ("variable", "prompt", "domain"):
         table[name] = table[name].astype(str).astype("category")
-    return table[["variable", "prompt", "domain", "shuffle", "layer", "scale", "k", "value"]]
+    # dimensions that a newer version added
+    more = [name for name in results.dims if name not in ("prompt", "shuffle", "layer", "scale", "k")]
+    return table[["variable", "prompt", "domain", "shuffle", "layer", "scale", "k", *more, "value"]]

@@ -1,54 +1,87 @@
 """Every observable of every layer, for one prompt or a few.
 
-``measure`` takes one prompt through the model once and returns a labeled Dataset. Hidden states are measured while they
-are in memory and dropped.
+:func:`measure` runs one prompt through the model once and returns a labeled Dataset. Hidden states are measured while
+they are in memory and never kept.
 """
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..clouds.observer import Observer, intrinsic_dimension
 from ..errors import InputError
 from ..models.extract import logit_cloud, stream_clouds
+from ..models.language_model import LanguageModel
 from ..models.predictions import Predictions
 from ..prompts.load import Prompt
 from ..prompts.shuffle import bleu, prompt_seed, shuffle_blocks
 from ..schema import K_MAX, OBSERVABLES, SCALE_MAX
-from .request import check_request
+from .request import Request, check_request
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 GPU_BATCH = 16  #: measurements per forward pass on a GPU; with fewer it waits for Python
+_Item = TypeVar("_Item")
 
 
-def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
-    """Every observable of one prompt, in one forward pass.
+def measure(
+    model: LanguageModel,
+    prompt: Prompt | str,
+    shuffle: int = 0,
+    n_tokens: int = 1024,
+    seed: int = 42,
+    scale_max: int = SCALE_MAX,
+    k_max: int = K_MAX,
+    skip: int = 0,
+) -> "xr.Dataset":
+    """Measure every observable of one prompt, in one forward pass.
 
     Parameters
     ----------
     model : LanguageModel
     prompt : Prompt or str
     shuffle : int
-        Shuffle degree; ``n_tokens`` must be divisible by ``4**shuffle``.
+        Degree of shuffling; ``n_tokens`` must be divisible by ``4**shuffle``.
     n_tokens : int
         The prompt is cut to this many tokens.
     seed : int
         Seed of the shuffle, which also depends on the prompt and the degree.
     scale_max, k_max : int
-        Largest range scaling and largest number of neighbors for the overlap.
+        Largest range scaling, and largest number of neighbors for the overlap.
     skip : int
-        Leading tokens left out of the clouds. Token 0 often carries a massive activation; the
-        paper keeps it.
+        Leading tokens left out of the clouds. Token 0 often carries a massive activation; the paper keeps it.
 
     Returns
     -------
     xarray.Dataset
-        The variables of :data:`tokengeom_utils.schema.OBSERVABLES`, without the prompt and shuffle
-        dimensions.
+        The variables of :data:`tokengeom_utils.schema.OBSERVABLES`, float64 except for counts, with dimensions
+        ``layer``, ``scale`` and ``k``.
 
     Raises
     ------
     InputError
-        If the prompt is too short, a scale exceeds N - 1, or the shuffle does not divide.
+        If the prompt is too short, a scale exceeds N - 1, or the tokens cannot be cut into ``4**shuffle`` blocks.
+
+    See Also
+    --------
+    measure_tokens : the same for token ids.
+    survey : measures many prompts into a store.
+    observables : measures clouds that are already there.
+
+    Notes
+    -----
+    Introduced in the chapter *From text to token clouds*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> found = tg.measure(tg.tiny_model(), "To be, or not to be. " * 4, n_tokens=64, scale_max=16, k_max=8)
+    >>> found.intrinsic_dimension.sizes
+    Frozen({'layer': 3, 'scale': 4})
     """
     if isinstance(prompt, str):
         prompt = Prompt("text", "text", prompt)
@@ -57,8 +90,10 @@ def measure(model, prompt, shuffle=0, n_tokens=1024, seed=42, scale_max=SCALE_MA
     return measure_tokens(model, ids, scale_max, k_max, skip).assign(bleu=_variable("bleu", bleu(ids, order)))
 
 
-def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
-    """Every observable of one prompt, or of several at once, given as token ids.
+def measure_tokens(
+    model: LanguageModel, token_ids: ArrayLike, scale_max: int = SCALE_MAX, k_max: int = K_MAX, skip: int = 0
+) -> "xr.Dataset":
+    """Measure every observable of one prompt, or of several at once, given as token ids.
 
     The layers are measured while the model runs and never kept.
 
@@ -66,15 +101,39 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     ----------
     model : LanguageModel
     token_ids : array_like of int, shape (token,) or (prompt, token)
-        Several prompts at once are for a GPU; a CPU gains nothing by it.
+        Several prompts at once are for a GPU; a CPU gains nothing from them.
     scale_max, k_max, skip : int
         As in :func:`measure`.
 
     Returns
     -------
     xarray.Dataset
-        As from :func:`measure`, but for ``bleu``, which takes the prompt in order too; for several prompts with
-        ``prompt`` as the first dimension.
+        As from :func:`measure`, except ``bleu``, which compares the prompt with its original order; for several
+        prompts with ``prompt`` as the first dimension.
+
+    Raises
+    ------
+    InputError
+        If a scale exceeds N - 1, or a cloud is not finite (names the layer).
+
+    See Also
+    --------
+    measure : the same for a text, shuffled.
+    Observer : measures the layers.
+    stream_clouds : hands them out.
+
+    Notes
+    -----
+    Introduced in the chapter *Your own text*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> found = tg.measure_tokens(tg.tiny_model(), [list(range(50)), list(range(50, 100))], scale_max=8, k_max=5)
+    >>> found.neighborhood_overlap.sizes
+    Frozen({'prompt': 2, 'layer': 3, 'k': 5})
+    >>> found.distinct_tokens.values
+    array([50, 50])
     """
     observer, predictions, last = Observer(scale_max, k_max), Predictions(), None
 
@@ -88,8 +147,10 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
     summary = {
         **_logit_dimension(model, last, scale_max),
         "loss": loss.double().mean(-1).cpu(),
-        **{name: value.reshape(ids.shape[:-1]).cpu()
-           for name, value in predictions.compute(len(np.atleast_2d(ids))).items()},
+        **{
+            name: value.reshape(ids.shape[:-1]).cpu()
+            for name, value in predictions.compute(len(np.atleast_2d(ids))).items()
+        },
         "distinct_tokens": np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids),
     }
     return observer.compute().assign(
@@ -98,12 +159,13 @@ def measure_tokens(model, token_ids, scale_max=SCALE_MAX, k_max=K_MAX, skip=0):
 
 
 def _variable(name, value, batch=()):
+    """An observable as xarray takes it: dimensions, values, attributes."""
     row = OBSERVABLES[name]
     return batch + row.dims, np.asarray(value), row.attributes
 
 
 def _logit_dimension(model, last, scale_max):
-    """Intrinsic dimension of the logits; NaN where they are no linear map of the hidden states."""
+    """Intrinsic dimension of the logits; NaN where they are not a linear map of the hidden states."""
     cloud = logit_cloud(model, last)
     if cloud is None:
         nothing = np.full((*last.shape[:-2], int(scale_max).bit_length() - 1), np.nan)
@@ -115,48 +177,57 @@ def _logit_dimension(model, last, scale_max):
 
 
 def _token_ids(model, prompt, shuffle, n_tokens, seed):
-    """Token ids of a prompt shuffled, and in order."""
+    """Token ids of a prompt, shuffled and in order."""
     ids = model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
     return shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle)), ids
 
 
-def check_lengths(model, prompts, n_tokens):
-    """Raise ``InputError`` if a prompt is too short."""
+def check_lengths(model: LanguageModel, prompts: Sequence[Prompt], n_tokens: int) -> None:
+    """Raise ``InputError`` if a prompt has fewer than ``n_tokens`` tokens."""
     for prompt in prompts:
         model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
 
 
-def parts(items, size):
-    """A list in lists of at most ``size``."""
+def parts(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
+    """Cut a sequence into parts of at most ``size``.
+
+    >>> parts([1, 2, 3], 2)
+    [[1, 2], [3]]
+    """
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def measure_prompts(model, prompts, degrees, request, batch=1, advance=None):
-    """The rows of a survey that belong to some prompts.
+def measure_prompts(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    degrees: Sequence[Sequence[int]],
+    request: Request,
+    batch: int = 1,
+    advance: Callable[[int], object] | None = None,
+) -> "list[xr.Dataset | InputError]":
+    """Measure the rows of a survey that belong to some prompts.
 
     Parameters
     ----------
     model : LanguageModel
-    prompts : list of Prompt
-    degrees : list of tuple of int
-        The shuffle degrees of each prompt.
+    prompts : sequence of Prompt
+    degrees : sequence of sequences of int
+        The degrees of shuffling to measure of each prompt.
     request : dict
-        What the survey was asked for.
+        From :func:`tokengeom_utils.surveys.request.make_request`.
     batch : int
-        Measurements per forward pass, always as many: the last pass repeats one, and drops what it finds. A pass of
-        another size would round otherwise, and a survey that was interrupted would not end the same.
+        Measurements per forward pass. Every pass has this many: the last one repeats a measurement and drops the
+        copies, because passes of different sizes round differently, and an interrupted survey must end the same.
     advance : callable, optional
         Called as ``advance(steps)`` after each forward pass.
 
     Returns
     -------
     list of xarray.Dataset or InputError
-        For each prompt its measurements, with NaN at degrees that were not asked for, or why there are none.
+        For each prompt its measurements, with NaN at degrees that were not requested, or why there are none.
     """
-    import xarray as xr
-
     jobs = [(i, degree) for i in range(len(prompts)) for degree in degrees[i]]
-    measured = {}
+    measured: dict[tuple[int, int], xr.Dataset] = {}
     for group in parts(jobs, batch):
         ids = [_token_ids(model, prompts[i], degree, request["n_tokens"], request["seed"]) for i, degree in group]
         full = np.stack([shuffled for shuffled, _ in ids])[np.minimum(np.arange(batch), len(group) - 1)]
@@ -165,13 +236,20 @@ def measure_prompts(model, prompts, degrees, request, batch=1, advance=None):
         except InputError as error:
             if len(prompts) == 1:
                 return [error]
-            return [row for prompt, its in zip(prompts, degrees)  # one by one, to know whose fault it is
-                    for row in measure_prompts(model, [prompt], [its], request, batch)]
+            return [
+                row
+                for prompt, its in zip(prompts, degrees, strict=True)  # one by one, to find the faulty one
+                for row in measure_prompts(model, [prompt], [its], request, batch)
+            ]
         found["bleu"] = _variable("bleu", [bleu(*pair) for pair in ids], ("prompt",))
         measured |= {job: found.isel(prompt=place) for place, job in enumerate(group)}
         if advance:
             advance(len(group))
-    return [
-        xr.concat([measured[i, degree] for degree in its], "shuffle").assign_coords(shuffle=list(its))
-        .reindex(shuffle=request["shuffles"]) for i, its in enumerate(degrees)
-    ]
+    return [_row([measured[i, degree] for degree in its], its, request["shuffles"]) for i, its in enumerate(degrees)]
+
+
+def _row(measured, degrees, shuffles):
+    """The measurements of one prompt as a Dataset over all degrees of the survey."""
+    import xarray as xr
+
+    return xr.concat(measured, "shuffle").assign_coords(shuffle=list(degrees)).reindex(shuffle=shuffles)

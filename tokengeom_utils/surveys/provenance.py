@@ -1,24 +1,55 @@
-"""How the numbers of a run were made: model, device, commit and versions."""
+"""The provenance of a run: model, device, commit, and versions."""
 
 import platform
 import subprocess
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ..models.language_model import LanguageModel
 from ..processor import facts
 from ..version import __version__
 
+if TYPE_CHECKING:
+    import torch
 
-def provenance(model, profile="", batch=1):
-    """How the numbers of a run are made, as a dict of JSON values."""
+
+def provenance(model: LanguageModel, profile: str = "", batch: int = 1) -> dict[str, Any]:
+    """Return how the numbers of a run are made, as JSON values by name.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    profile : str
+        Name of the profile, if there is one.
+    batch : int
+        Measurements per forward pass.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> made = provenance(tg.tiny_model())
+    >>> made["dtype"], made["batch"]
+    ('torch.float32', 1)
+    """
     return {
-        "model_fingerprint": model.fingerprint, "dtype": str(model.network.dtype), "batch": batch,
-        "device": _device_name(model.device), "profile": profile, "commit": _commit(), "versions": versions(),
+        "model_fingerprint": model.fingerprint,
+        "dtype": str(model.network.dtype),
+        "batch": batch,
+        "device": _device_name(model.device),
+        "profile": profile,
+        "commit": _commit(),
+        "versions": versions(),
     }
 
 
-def _device_name(device):
+def _device_name(device: "torch.device") -> str:
+    """The name of a GPU or of the processor."""
     import torch
 
     if device.type == "cuda":
@@ -27,7 +58,7 @@ def _device_name(device):
 
 
 @lru_cache
-def _commit():
+def _commit() -> str:
     """The commit of the checkout, with a plus if it was changed since; empty outside a checkout."""
     here = Path(__file__).parents[1]
 
@@ -43,8 +74,21 @@ def _commit():
         return ""
 
 
-def versions():
-    """Versions of what the numbers depend on."""
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that the numbers depend on.
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> sorted(versions())[-1]
+    'transformers'
+    """
     names = ("torch", "transformers", "tokenizers", "numpy", "numba", "scipy")
-    return {"tokengeom-utils": __version__, "python": platform.python_version(),
-            **{name: metadata.version(name) for name in names}}
+    return {
+        "tokengeom-utils": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }

@@ -1,72 +1,189 @@
-"""Results of a survey: how to open a store, and what it holds."""
+"""Results of a survey: opening a store, and properties of its contents."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..paths import data_path
-from ..schema import SCHEMA
-from .store import absent, open_arrays, open_group
+from ..schema import OBSERVABLES, SCHEMA
+from .checks import absent
+from .metadata import open_arrays, open_group, variables
 
-COMMITTED = ("standard", "untrained")
+if TYPE_CHECKING:
+    import xarray as xr
+    import zarr
+
+COMMITTED = ("standard", "untrained")  #: names of the surveys in this repository
 
 
-def open_results(path="standard"):
+def open_results(path: str | Path = "standard") -> "xr.Dataset":
     """Open a survey.
 
     Parameters
     ----------
     path : path, "standard" or "untrained"
-        A store written by :func:`survey`, or the name of one in this repository: the bundled model on all the
-        pocket prompts, or its untrained twin on some of them.
+        A store written by :func:`tokengeom_utils.survey`; or the name of a survey in this repository: the bundled
+        model on all pocket prompts, or its untrained twin on some of them.
 
     Returns
     -------
     xarray.Dataset
-        In memory. Dimensions ``prompt, shuffle, layer, scale, k``; only complete prompts.
+        In memory, float64, complete prompts only. Dimensions ``prompt, shuffle, layer, scale, k``; the variables of
+        :data:`tokengeom_utils.schema.OBSERVABLES` that the store holds, with units and long names, and ``run``, the
+        number of the run that measured the prompt. NaN where a prompt was not measured at a degree of shuffling.
+        Coordinates ``domain`` and ``sha256`` describe each prompt. Attributes record how the survey was made: the
+        request, and each run with its versions, commit and device. A store made by an older version may lack newer
+        observables; requesting one of them raises an error that states what to do.
 
     Raises
     ------
     InputError
-        If there is no such store, it is damaged, or it is not a survey of a schema this version reads.
+        If there is no such store, it is damaged, or this version does not read its schema. Also, on access, for an
+        observable that the store does not hold (then an AttributeError and a KeyError as well).
+
+    See Also
+    --------
+    survey : measures prompts into a store.
+    export : writes the results for other programs.
+    tokengeom_utils.surveys.doctor.examine : lists everything missing or damaged in a store.
+
+    Notes
+    -----
+    Introduced in the chapter *The paper in one page*; the store in *What a survey costs*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> results = tg.open_results("standard")
+    >>> results.sizes["prompt"], results.sizes["layer"]
+    (125, 31)
+    >>> results.intrinsic_dimension.sel(shuffle=0, scale=2).mean("prompt").dims
+    ('layer',)
+    >>> results.loss.attrs
+    {'long_name': 'mean next-token loss', 'units': 'nat'}
     """
     import xarray as xr
 
     path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else Path(path)
-    if not (path / "zarr.json").exists():
-        raise InputError(f"no survey at {path}: run  tokengeom survey --out {path}")
-    attributes = open_group(path).attrs
-    if "schema" not in attributes and (models := [p.parent.name for p in sorted(path.glob("[!.]*/zarr.json"))]):
-        raise InputError(f"{path} holds a survey of each of several models: open one of "
-                         + ", ".join(str(path / model) for model in models))
-    if attributes.get("schema") != SCHEMA:
-        raise InputError(f"{path} has schema {attributes.get('schema')}, this version reads schema {SCHEMA}")
+    group = _open_checked(path)
     arrays = open_arrays(path)[1]
     try:
         results = xr.open_zarr(path, consolidated=False, chunks=None)
-        run = results.run.load()  # before the values: a writer enters a prompt there when all its values are in place
+        run = results.run.load()  # before the values: a writer marks a prompt when all its values are in place
         done = ((run >= 0) & (run < len(json.loads(results.attrs["runs"])))).values
         results = (results if done.all() else results.isel(prompt=done)).load()
-    except Exception as error:  # zarr raises what its codecs raise
+    except Exception as error:  # zarr raises whatever its codecs raise
         raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
-    if chunk := absent(path, arrays, done):  # which zarr reads as NaN
+    if chunk := absent(path, arrays, done):  # zarr would read it as NaN
         raise InputError(f"{path} is damaged ({chunk} is missing): run  tokengeom doctor {path}")
-    return results
+    if set(OBSERVABLES) <= set(variables(group)):
+        return results
+    from .dataset import explained, lacking
+
+    return explained(results, lacking(path, variables(group), _made_with(results)))
 
 
-def shuffled_prompts(results):
-    """The prompts of a survey that were measured at every shuffle degree it holds."""
+def _open_checked(path: Path) -> "zarr.Group":
+    """Open the group of a store, and check that it is one survey of the schema that this version reads."""
+    if not (path / "zarr.json").exists():
+        raise InputError(f"no survey at {path}: run  tokengeom survey --out {path}")
+    group = open_group(path)
+    attributes = group.attrs
+    if "schema" not in attributes and (models := [p.parent.name for p in sorted(path.glob("[!.]*/zarr.json"))]):
+        raise InputError(
+            f"{path} holds the surveys of several models: open one of "
+            + ", ".join(str(path / model) for model in models)
+        )
+    if attributes.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} has schema {attributes.get('schema')}, but this version reads schema {SCHEMA}: "
+            "measure the prompts again, or use the version that made it"
+        )
+    return group
+
+
+def _made_with(results):
+    """The version of this package that began a survey."""
+    runs = json.loads(results.attrs["runs"])
+    return runs[0]["versions"]["tokengeom-utils"] if "variables" in results.attrs and runs else "0.1"
+
+
+def shuffled_prompts(results: "xr.Dataset") -> "xr.Dataset":
+    """Return the prompts of a survey that were measured at every degree of shuffling it holds.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Notes
+    -----
+    Introduced in the chapter *The paper in one page*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.results.shuffled_prompts(tg.open_results("standard")).sizes["prompt"]
+    50
+    """
     return results.isel(prompt=results.loss.notnull().all("shuffle").values)
 
 
-def relative_depth(layer, n_layers):
-    """Depth of a layer between 0 (embeddings) and 1 (after the final norm), to compare models."""
+def relative_depth(layer: Any, n_layers: int) -> Any:
+    """Return the depth of a layer between 0 (embeddings) and 1 (after the final norm), to compare models.
+
+    Parameters
+    ----------
+    layer : int or array_like of int
+        0, ..., L.
+    n_layers : int
+        L, the number of transformer blocks.
+
+    Returns
+    -------
+    float or array_like of float
+        layer / L.
+
+    Notes
+    -----
+    Introduced in the chapter *Cosine similarity: do the tokens point one way?*
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.results.relative_depth(8, n_layers=32)
+    0.25
+    """
     return layer / n_layers
 
 
-def provenance(results):
-    """How a survey was made, by its last run if there were several, as a flat dictionary of strings."""
-    made = {name: str(results.attrs[name])
-            for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")}
+def provenance(results: "xr.Dataset") -> dict[str, str]:
+    """Return how a survey was made; of several runs, the last one.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`.
+
+    Returns
+    -------
+    dict of str to str
+        Model, fingerprint, profile, tokens, seed, dtype, device, commit, and versions.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.results.provenance(tg.open_results("standard"))["model"]
+    'smollm2-135m'
+    """
+    made = {
+        name: str(results.attrs[name])
+        for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")
+    }
     last = json.loads(results.attrs["runs"])[-1]
     return {**made, "device": last["device"], "commit": last["commit"], **last["versions"]}

@@ -1,5 +1,6 @@
-"""The mathematics beside the measurements: mean-field dynamics, transport, test shapes, statistics."""
+"""The mathematics beside the measurements: mean-field dynamics, transport, shapes, logits, statistics."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["logits", "meanfield", "shapes", "statistics", "transport"])
+MODULES = ["logits", "meanfield", "shapes", "statistics", "transport"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, MODULES)

@@ -12,7 +12,7 @@ STRIP = 128
 WIDE = 256
 
 
-def gram(x, out=None):
+def gram(x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """Return x x^T of clouds (cloud, token, feature), into ``out`` on a CPU: half of it computed and mirrored."""
     clouds, n, d = x.shape
     if d < WIDE:
@@ -40,7 +40,7 @@ def gram(x, out=None):
     return products
 
 
-def blocks(n, size):
+def blocks(n: int, size: int) -> list[slice]:
     """Return slices of at most ``size`` that together cover ``range(n)``."""
     size = max(1, size)
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

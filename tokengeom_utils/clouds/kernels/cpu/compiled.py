@@ -1,12 +1,14 @@
 """How the loops of this path are compiled, and the one loop that several modules share."""
 
+from typing import Any
+
 from numba import njit
 
 TILE = 16  # divides products.STRIP
-PLAIN = {"nogil": True, "cache": True, "error_model": "numpy"}
+PLAIN: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 # Lets the compiler add in any order, and so in vectors. A compiled function of this kind is always inlined where it is
 # called: otherwise the process that compiles and those that find the code in the cache may use different copies of it.
-SUMS = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}
+SUMS: dict[str, Any] = PLAIN | {"fastmath": {"reassoc", "contract", "nsz"}}
 
 
 @njit(**PLAIN)

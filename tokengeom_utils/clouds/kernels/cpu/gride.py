@@ -41,7 +41,7 @@ def fit(r, near, far, n2):
 
 @njit(**PLAIN)
 def _select(a, k):
-    """The entry ``a[k]`` of sorted ``a``, by Hoare's method, which moves the entries; numba's own takes 7 s to compile."""
+    """Return the entry ``a[k]`` of sorted ``a`` by Hoare's method; numba's own takes 7 s to compile. Moves entries."""
     low, high = 0, a.size - 1
     while low < high:
         pivot, i, j = a[k], low, high

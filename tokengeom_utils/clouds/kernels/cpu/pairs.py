@@ -70,8 +70,9 @@ def table(cloud, k):
         torch.from_numpy(np.stack([getattr(one, name) for one in found]))
         for name in ("radii", "indices", "is_duplicate")
     )
-    return Neighbors(distances.reshape(*batch, n, k), indices.long().reshape(*batch, n, k),
-                     is_duplicate.reshape(*batch, n))
+    return Neighbors(
+        distances.reshape(*batch, n, k), indices.long().reshape(*batch, n, k), is_duplicate.reshape(*batch, n)
+    )
 
 
 def _layer(cloud, ranks, k):

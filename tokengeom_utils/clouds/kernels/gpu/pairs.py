@@ -49,13 +49,23 @@ def layer(cloud, ranks, k):
     _first_copy[grid](key, copy, n, WIDTH=width)
     products = gram(y)
     y2 = products.diagonal(0, -2, -1).contiguous()
-    _measure[grid](flat, products, y2, copy, norm2, radii, indices, angle, is_duplicate, is_tied, sums, n, K=k, DUPLICATE=DUPLICATE,
-                   **sizes)  # fmt: skip
+    outputs = radii, indices, angle, is_duplicate, is_tied, sums
+    _measure[grid](flat, products, y2, copy, norm2, *outputs, n, K=k, DUPLICATE=DUPLICATE, **sizes)
     _measure_distinct[grid](flat, products, y2, copy, is_duplicate, radii, n, **sizes)
     _sum_up[(clouds,)](sums, moments, n, clouds, WIDTH=width)
-    parts = radii, indices, is_duplicate.bool(), is_tied.bool(), angle.arccos_().rad2deg_(), norm2
-    cosine = CosineSimilarity(*moments.reshape(3, *batch))
-    return Layer(*(part.reshape(*batch, *part.shape[1:]) for part in parts), cosine)
+
+    def unflatten(part):
+        return part.reshape(*batch, *part.shape[1:])
+
+    return Layer(
+        radii=unflatten(radii),
+        indices=unflatten(indices),
+        is_duplicate=unflatten(is_duplicate.bool()),
+        is_tied=unflatten(is_tied.bool()),
+        angle=unflatten(angle.arccos_().rad2deg_()),
+        norm2=unflatten(norm2),
+        cosine=CosineSimilarity(*moments.reshape(3, *batch)),
+    )
 
 
 @triton.jit
@@ -139,7 +149,8 @@ def _measure(cloud, gram, y2, copy, norm2, radii, indices, angle, is_duplicate, 
 
 @triton.jit
 def _measure_distinct(cloud, gram, y2, copy, is_duplicate, radii, n, D: tl.constexpr, FEATURES: tl.constexpr,
-                      RANKS: tl.constexpr, CANCELLATION: tl.constexpr, WIDTH: tl.constexpr, NEAR: tl.constexpr):  # fmt: skip
+                      RANKS: tl.constexpr, CANCELLATION: tl.constexpr, WIDTH: tl.constexpr,
+                      NEAR: tl.constexpr):  # fmt: skip
     """The radii of one token again, without duplicates, if its cloud has any."""
     i, first = tl.program_id(0), tl.program_id(1).to(tl.int64) * n
     j = tl.arange(0, WIDTH)

@@ -1,0 +1,114 @@
+"""Checkers for the chapter "The mean-field picture"."""
+
+from math import comb
+
+import numpy as np
+
+from .answer import Attempt, checker, close, expect
+
+
+def on_sphere(n: int, d: int, seed: int) -> np.ndarray:
+    """Return n random tokens on the unit sphere in d dimensions, shape (n, d)."""
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def tangent(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Remove from each v_i its part along the unit vector x_i; arrays (token, feature)."""
+    return v - (v * x).sum(1, keepdims=True) * x
+
+
+@checker
+def sa_velocity(attempt: Attempt) -> None:
+    """Check ``sa_velocity(x, beta)``: the velocity of every token on the sphere under softmax attention (SA).
+
+    ``x`` is an array of unit vectors of shape (token, feature), ``beta`` a float; returns an array of the shape of
+    ``x``.
+    """
+    x, beta = on_sphere(7, 3, seed=30), 2.5
+    weight = np.exp(beta * x @ x.T)
+    found, pull = attempt(x, beta), weight @ x / weight.sum(1, keepdims=True)
+    expect(np.shape(found) == x.shape, "return one velocity for every token: an array of the shape of x")
+    expect(not close(found, pull), "this pulls the tokens off the sphere: subtract the part along x_i")
+    expect(
+        not close(found, tangent(x, weight @ x / len(x))),
+        "this is USA: in SA the weights of each token sum to one",
+    )
+    expect(not close(found, tangent(x, weight @ x)), "the weights of each token must sum to one: divide by Z_i")
+    expect(
+        not close(found, tangent(x, weight / weight.sum(0) @ x)),
+        "you normalize over the wrong index: the weights that token i gives to all tokens j must sum to one",
+    )
+    expect(
+        not close(found, tangent(x, x.mean(0) + 0 * x)),
+        "the attention is missing: the weights depend on the cosines",
+    )
+    expect(
+        close(found, tangent(x, pull)),
+        "take the softmax over j of beta <x_i, x_j>, the weighted mean of the x_j, and then P_x y = y - <x, y> x",
+    )
+
+
+@checker
+def cosine_speed(attempt: Attempt) -> None:
+    """Check ``cosine_speed(gamma, n, beta)``: d gamma / dt of n tokens that all have the cosine gamma, under SA.
+
+    ``gamma`` and ``beta`` are floats, ``n`` is an int; returns a float.
+    """
+    cases = [(0.0, 2, 0.0), (0.3, 5, 2.0), (0.8, 32, 4.0)]
+    found = [attempt(*case) for case in cases]
+    gamma, n, beta = np.array(cases).T
+    top, z = 2 * (1 - gamma) * ((n - 1) * gamma + 1), np.exp(beta * (1 - gamma)) + n - 1
+    expect(not close(found, top / 2 / z), "both tokens of a pair move, so their cosine changes twice as fast")
+    expect(
+        not close(found, top * np.exp(beta * gamma) / n),
+        "this is USA: in SA, divide by Z = e^beta + (n - 1) e^(beta gamma)",
+    )
+    expect(not close(found, top / n), "the attention is missing: this is the speed at beta = 0")
+    expect(
+        close(found, top / z),
+        "d/dt <x_i, x_k> is 2 <v_i, x_k>: in the sum over j, treat j = i, j = k, and the n - 2 others separately",
+    )
+
+
+@checker
+def hemisphere(attempt: Attempt) -> None:
+    """Check ``hemisphere(n, d)``: Wendel's probability that n uniform points on the sphere share a hemisphere.
+
+    ``n`` and ``d``, the number of dimensions, are ints; returns a float.
+    """
+    cases = [(3, 2), (4, 2), (6, 3), (9, 4)]
+
+    def total(up_to: int, m: int) -> np.ndarray:
+        return np.array([sum(comb(n - m, k) for k in range(d + up_to)) for n, d in cases], float)
+
+    found, power = np.array([attempt(*case) for case in cases], float), 2.0 ** np.array([n - 1 for n, _ in cases])
+    expect((found <= 1).all(), "a probability is at most 1: only some of the 2^(n-1) sign patterns count")
+    expect(not close(found, total(1, 1) / power), "the sum ends at k = d - 1")
+    expect(not close(found, total(0, 0) / power / 2), "the binomial coefficients are those of n - 1")
+    expect(
+        close(found, total(0, 1) / power),
+        "three points on a circle lie in a common half of it with probability 3/4, four with 1/2: does your function "
+        "agree?",
+    )
+    expect(close(attempt(5, 9), 1.0), "with no more points than dimensions, a common hemisphere is certain")
+
+
+@checker
+def fastest_wave(attempt: Attempt) -> None:
+    """Check ``fastest_wave(beta)``: the number of crests of the wave on the circle that grows fastest.
+
+    ``beta`` is a float; returns an int, at least 1.
+    """
+    from scipy.special import iv
+
+    betas = [0.5, 1.0, 4.0, 5.0, 9.0, 25.0]
+    found, k = [attempt(beta) for beta in betas], np.arange(1, 30)
+    wanted = np.array([k[np.argmax(k**2 * iv(k, beta))] for beta in betas])
+    expect(not close(found, wanted - 1), "the waves are counted from k = 1, the positions in an array from 0")
+    expect(not close(found, np.ones(6)), "I_k alone is largest at k = 1: the factor k^2 is missing")
+    expect(
+        not close(found, [k[np.argmax(k * iv(k, beta))] for beta in betas]),
+        "k enters twice, once in the velocity and once in its divergence: the rate is k^2 I_k",
+    )
+    expect(close(found, wanted), "compute k^2 I_k(beta) for k = 1, 2, 3, ... and return the k of the largest value")

@@ -1,0 +1,89 @@
+"""Checkers for the chapter "The untrained twin: what does learning add?"."""
+
+import numpy as np
+
+from ..theory import statistics
+from .answer import Attempt, checker, close, expect
+
+
+@checker
+def untrained_loss(attempt: Attempt) -> None:
+    """Check ``untrained_loss(n_vocabulary, n_features, weight_std)``: loss and entropy of an untrained model.
+
+    Two ints and the standard deviation of the initial weights, a float; returns two floats, the loss and the entropy in
+    nats.
+    """
+    found = attempt(1000, 64, 0.1)
+    expect(np.shape(found) == (2,), "return two numbers, the loss and the entropy")
+
+    def around(half: float) -> np.ndarray:
+        return np.log(1000) + np.array([half, -half])
+
+    expect(
+        not close(found, around(0)),
+        "these are the values for a network whose logits are all equal: random logits make some tokens likely for no "
+        "reason, which raises the loss and lowers the entropy",
+    )
+    expect(not close(found, around(-0.32)), "check the signs: the loss is above log V, the entropy below it")
+    expect(not close(found, around(0.32) / np.log(2)), "this is in bits: the book uses natural logarithms")
+    expect(
+        not close(found, around(0.4)) and not close(found, around(0.05)),
+        "the variance of a logit is the number of features times the square of the standard deviation",
+    )
+    expect(close(found, around(0.32)), "the two are log V plus and log V minus half the variance of a logit, in nats")
+
+
+@checker
+def twin_held_fixed(attempt: Attempt) -> None:
+    """Check ``twin_held_fixed(own, twin, loss)``: the correlation of dimension and loss with the twin held fixed.
+
+    ``own`` and ``twin``, the dimensions in a model and in its twin, are arrays of shape (layer, prompt), ``loss`` has
+    shape (prompt,); returns an array of shape (layer,).
+    """
+    pearson, partial = statistics.pearson, statistics.partial_correlation
+    own, twin = np.random.default_rng(13).normal(size=(2, 4, 20))
+    loss = np.random.default_rng(14).normal(size=20)
+    twin, own = twin + 0.5 * loss, own + 0.8 * twin + loss
+    xy, cy, xc = pearson(own, loss), pearson(twin, loss), pearson(own, twin)
+    top, wanted = xy - xc * cy, np.array([partial(x, loss, c) for x, c in zip(own, twin, strict=True)])
+    found = attempt(own, twin, loss)
+    expect(np.shape(found) == (4,), "return one number for each layer")
+    expect(not close(found, xy), "this is the plain correlation: nothing is held fixed")
+    expect(
+        not close(found, pearson(own - twin, loss)),
+        "a difference takes out the twin with a slope of one, which need not be the best: use the formula",
+    )
+    expect(not close(found, top), "this is the numerator: divide it by the root of (1 - r_xc^2)(1 - r_yc^2)")
+    expect(
+        not close(found, top / ((1 - xc**2) * (1 - cy**2))),
+        "the square root is missing in the denominator",
+    )
+    expect(
+        not close(found, top / np.sqrt(1 - xc**2)) and not close(found, top / np.sqrt(1 - cy**2)),
+        "the twin is taken out of the dimension and out of the loss: both contribute a factor under the root",
+    )
+    expect(
+        not any(close(found, partial(own, loss, c)) for c in (*twin, twin.mean(0))),
+        "you hold the same control fixed in all layers: each layer has its own",
+    )
+    expect(
+        close(found, wanted),
+        "for each layer, take three correlations, those of dimension and loss, twin and loss, and dimension and twin; "
+        "then use the formula for one control",
+    )
+
+
+@checker
+def causal_mean(attempt: Attempt) -> None:
+    """Check ``causal_mean(values)``: the mean of each row and all rows before it.
+
+    ``values`` is an array of shape (token, feature); returns an array of the same shape.
+    """
+    values = np.random.default_rng(13).normal(size=(7, 2))
+    found, wanted = attempt(values), np.array([values[: i + 1].mean(0) for i in range(7)])
+    sums = np.cumsum(values, 0)
+    expect(not close(found, sums), "this is the sum: divide each row by the number of rows up to it")
+    expect(not close(found, sums / 7), "the first row averages over one row, not over all")
+    expect(not close(found, np.tile(values.mean(0), (7, 1))), "a causal mean does not include the rows that follow")
+    expect(not close(found[1:], wanted[:-1]), "each row is included in its own mean")
+    expect(close(found, wanted), "divide np.cumsum over the tokens by 1, 2, 3, ...")

@@ -1,0 +1,167 @@
+"""The three stages of a build, in order."""
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...console import say
+from ...errors import InputError
+from ...paths import data_path
+from ...surveys.profiles import load_profile
+from ...surveys.request import check_request
+from ...surveys.results import COMMITTED, open_results
+from .contents import chapters, read_chapter
+from .execute import Execution
+from .staleness import remove_leftovers, stale_runs
+from .website import build_site
+
+
+def build_book(
+    profile: str | Path = "quick",
+    project: str | Path = ".",
+    out: str | Path | None = None,
+    results: str | Path | None = None,
+    **overrides: Any,
+) -> Path:
+    """Build the whole book and return the path of its first page.
+
+    Parameters
+    ----------
+    profile : str or path
+        A name in ``notebooks/profiles``, or the path of a YAML file like those.
+    project : path
+        The checkout.
+    out : path, optional
+        Where everything is written; ``_build/PROFILE`` in the project by default.
+    results : str or path, optional
+        A complete survey to show instead of measuring one: a path, or ``"standard"`` for the bundled one.
+    **overrides
+        Parameters that replace those of the profile.
+
+    Returns
+    -------
+    pathlib.Path
+        ``index.html`` of the site.
+
+    Raises
+    ------
+    InputError
+        For invalid input, before anything is written.
+    BuildError
+        If a chapter or the site fails; the site of an earlier build stays as it was.
+
+    See Also
+    --------
+    chapters : the chapters in their order.
+
+    Examples
+    --------
+    The whole book takes minutes:
+
+    >>> build_book("quick")  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    project = Path(project).resolve()
+    if not (project / "_toc.yml").is_file():
+        raise InputError(f"{project} is not a checkout of the book: it has no _toc.yml")
+    parameters = _parameters(profile, project, overrides)
+    out = (Path(out) if out else project / "_build" / parameters["profile"]).resolve()
+    survey = _committed(results) if results else out / "survey.zarr"
+    contents = [read_chapter(path) for path in chapters(project)]
+    times: dict[str, float] = {}
+    with _timed(times, "survey"):
+        if results:
+            check_survey(survey, parameters)
+    with Execution(project, out, survey) as execution:
+
+        def execute(takes_survey):
+            """Start the stale chapters that take the survey, or those that do not."""
+            chosen = [chapter for chapter in contents if ("results" in chapter.parameters) == takes_survey]
+            execution.add(stale_runs(chosen, project, out / "chapters", parameters | {"results": survey}))
+
+        execute(takes_survey=False)
+        with _timed(times, "survey"):
+            if not results:
+                run_survey(survey, parameters)
+        with _timed(times, "chapters"):
+            execution.hurry()
+            remove_leftovers(contents, out / "chapters")
+            execute(takes_survey=True)
+            execution.wait()
+    with _timed(times, "site"):
+        build_site(project, out)
+    say(
+        "  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+        + f"  total {time.perf_counter() - started:.0f} s"
+    )
+    page = out / "html" / "index.html"
+    say(f"open {os.path.relpath(page)}")
+    return page
+
+
+@contextmanager
+def _timed(times, name):
+    """Add the seconds that something takes to a stage."""
+    before = time.perf_counter()
+    yield
+    times[name] = times.get(name, 0) + time.perf_counter() - before
+
+
+def _parameters(profile, project, overrides):
+    """The parameters of a profile, checked for a book."""
+    parameters = load_profile(profile, project, **overrides)
+    if not isinstance(parameters["model"], str):
+        raise InputError(
+            f"a book shows one model, but the profile {parameters['profile']} has several: choose one with "
+            "--model, out of " + ", ".join(parameters["model"])
+        )
+    check_request(parameters["n_tokens"], parameters["shuffles"], parameters["scale_max"], parameters["k_max"])
+    return parameters
+
+
+def _committed(results):
+    """The path of a survey that exists already, given by path or by name."""
+    return (data_path("results", f"{results}.zarr") if str(results) in COMMITTED else Path(results)).resolve()
+
+
+def run_survey(survey: Path, parameters: dict[str, Any]) -> None:
+    """Measure whatever the survey of a profile still lacks.
+
+    Parameters
+    ----------
+    survey : path
+        The Zarr store.
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    """
+    from ...surveys.run import run_profile  # imports torch
+
+    results = run_profile(parameters, survey)
+    say(f"survey: {results.sizes['prompt']} prompts, complete")
+
+
+def check_survey(survey: Path, parameters: dict[str, Any]) -> None:
+    """Check that an existing survey has the model and the sizes of a profile.
+
+    Parameters
+    ----------
+    survey : path
+        The Zarr store.
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+
+    Raises
+    ------
+    InputError
+        If the two differ.
+    """
+    results = open_results(survey)
+    for name in ("model", "n_tokens", "seed"):
+        if results.attrs[name] != parameters[name]:
+            raise InputError(
+                f"{survey} has {name} {results.attrs[name]}, the profile {parameters['profile']} has "
+                f"{parameters[name]}: choose the profile that the survey was made with"
+            )
+    say(f"survey: {results.sizes['prompt']} prompts, measured before")

@@ -1,0 +1,91 @@
+"""The site: Jupyter Book on the executed chapters and the prose pages."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ...console import say, track
+from ...errors import BuildError
+from .pages import page_files
+from .staleness import combine, files, sha256, shared_key
+
+STATIC = ("_config.yml", "_toc.yml", "book")
+
+
+def build_site(project: Path, out: Path) -> None:
+    """Build the site beside the old one, and replace the old one only when the new one is complete.
+
+    Parameters
+    ----------
+    project : path
+        The checkout, with the prose pages.
+    out : path
+        The folder of the build, with the executed chapters; the site goes into ``html``.
+
+    Raises
+    ------
+    BuildError
+        If Jupyter Book reports a warning or an error.
+    """
+    sources = {path.relative_to(project): path.read_bytes() for name in STATIC for path in files(project / name)}
+    for path in sorted((out / "chapters").glob("*.ipynb")):
+        sources |= {Path("notebooks", name): content for name, content in page_files(path).items()}
+    # The package counts too: the API reference is made of its docstrings.
+    key = combine(
+        *(f"{name} {sha256(content)}" for name, content in sorted(sources.items())), *shared_key(project).values()
+    )
+    html, stamp = out / "html", out / "html.key"
+    if html.is_dir() and stamp.is_file() and stamp.read_text() == key:
+        say("site: up to date")
+        return
+    stage = out / "source"
+    _write(sources, stage)
+    with track("site", 1) as advance:
+        advance(0)
+        _jupyter_book(stage, out / "site.log")
+        advance(1)
+    fresh, old = out / "html.new", out / "html.old"
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(stage / "_build" / "html", fresh)
+    if html.exists():
+        html.rename(old)
+    fresh.rename(html)
+    shutil.rmtree(old, ignore_errors=True)
+    stamp.write_text(key)
+
+
+def _write(sources, stage):
+    """Make a folder hold exactly these files; Sphinx keeps its own there, under ``_build``."""
+    for old in files(stage):
+        relative = old.relative_to(stage)
+        if relative.parts[0] != "_build" and relative not in sources:
+            old.unlink()
+    for relative, content in sources.items():
+        copy = stage / relative
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+
+
+def _jupyter_book(stage, log):
+    """Run Jupyter Book on a folder; its messages go into a log."""
+    # --all: every page shows the titles of all the others, and only this copies changed static files.
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(stage),
+        "--all",
+        "-W",
+        "--keep-going",
+        "-q",
+    ]
+    with open(log, "w") as file:
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code:
+        wrong = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        lines = "\n".join(f"  {line.replace(str(stage) + os.sep, '')}" for line in wrong[-12:] or ["no message"])
+        raise BuildError(f"jupyter-book failed; its log is {os.path.relpath(log)}\n{lines}")

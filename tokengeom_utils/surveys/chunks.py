@@ -1,0 +1,67 @@
+"""Chunks: the files that hold the values of an array, cut along the prompts; each ends with its CRC-32C checksum."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+import numpy as np
+from numcodecs import Zstd
+
+from .files import write
+
+if TYPE_CHECKING:
+    import zarr
+
+LEVEL = 9  #: compression level
+#: a chunk's file inside its array's folder: "c.PROMPT.0.0"
+KEYS = {"name": "default", "separator": "."}
+
+
+def chunk_name(number: int, array: "zarr.Array") -> str:
+    """Return the file name of a chunk; only the first axis is ever cut."""
+    return array.metadata.encode_chunk_key((number, *[0] * (array.ndim - 1)))
+
+
+def each_chunk(array: "zarr.Array") -> Iterator[tuple[str, slice]]:
+    """Yield the file name of every chunk and the part of the first axis that it holds."""
+    length, step = array.shape[0], array.chunks[0]
+    for start in range(0, length, step):
+        yield chunk_name(start // step, array), slice(start, min(start + step, length))
+
+
+def write_chunk(file: Path, values: np.ndarray) -> None:
+    """Write a chunk, and wait until it is on the disk.
+
+    The bytes are those of Zarr's codecs: bytes (little endian), zstd, and crc32c. Writing through zarr takes ten times
+    as long and does not wait for the disk.
+    """
+    data = bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, values.dtype.newbyteorder("<"))))
+    write(file, data + google_crc32c.value(data).to_bytes(4, "little"))
+
+
+def fault(file: Path) -> str | None:
+    """Return what is wrong with a chunk's file: None, ``"missing"``, ``"damaged"`` (wrong checksum) or unreadable."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+    is_whole = len(data) > 4 and google_crc32c.value(data[:-4]) == int.from_bytes(data[-4:], "little")
+    return None if is_whole else "damaged"
+
+
+def codecs() -> tuple[Any, ...]:
+    """Return Zarr's codecs for the bytes that :func:`write_chunk` writes."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    return ZstdCodec(level=LEVEL), Crc32cCodec()
+
+
+def every_chunk() -> AbstractContextManager:
+    """Make Zarr write chunks that hold only the fill value too; by default it omits them, and here that is a fault."""
+    import zarr
+
+    return zarr.config.set({"array.write_empty_chunks": True})

@@ -1,0 +1,126 @@
+"""Completing the store of a survey: repair what is damaged, measure what is missing, and write each finished prompt."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, PartialSurvey
+from .checks import faults
+from .measure import GPU_BATCH, check_lengths, measure_prompts, parts
+from .metadata import exists
+from .plan import Measured, Plan
+from .provenance import provenance
+from .results import open_results
+from .store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from distributed import Client
+
+
+def complete(
+    plan: Plan,
+    out: str | Path,
+    client: "Client | None" = None,
+    progress: Callable[[int, int, float], object] | None = None,
+) -> "xr.Dataset":
+    """Measure what a store lacks of a survey.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : path
+        The store; made if it is not there.
+    client : dask.distributed.Client, optional
+        Measure on its workers.
+    progress : callable, optional
+        See :func:`tokengeom_utils.survey`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The complete store, from :func:`tokengeom_utils.open_results`.
+
+    Raises
+    ------
+    InputError
+        See :func:`tokengeom_utils.survey`.
+    PartialSurvey
+        If some prompts could not be measured.
+    """
+    failed: dict[int, InputError] = {}
+    with Store(out, plan.request, plan.prompts) as store:
+        store.match(plan.known_provenance())
+        if exists(out):
+            _mend(store)
+        if degrees := plan.degrees(store.done()):
+            store.check_measurable()
+            advance = _Progress(sum(map(len, degrees.values())), progress)
+            for found in _measure(plan._replace(batch=plan.batch or store.batch), degrees, client, advance):
+                for i, row in zip(found.places, found.rows, strict=True):
+                    if isinstance(row, InputError):
+                        failed[i] = row
+                    else:
+                        store.write(i, row, found.provenance)
+    if failed:
+        i, why = next(iter(failed.items()))
+        raise PartialSurvey(
+            f"{len(failed)} of {len(plan.prompts)} prompts could not be measured, the others are in "
+            f"{out}; the first is prompt {plan.prompts[i].id}: {why}"
+        )
+    return open_results(out)
+
+
+class _Progress:
+    """Measurements counted and timed for the caller's ``progress``."""
+
+    def __init__(self, total, report):
+        self.total, self.report = total, report
+        self.count, self.started = 0, time.perf_counter()
+
+    def __call__(self, steps):
+        if not steps:  # the model is loaded, and the first measurement begins
+            self.started = time.perf_counter()
+        self.count += steps
+        if self.report:
+            self.report(self.count, self.total, (time.perf_counter() - self.started) / max(self.count, 1))
+
+
+def _mend(store: Store) -> None:
+    """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk measured again."""
+    for file, prompts, what in faults(store.path):
+        if prompts is None:
+            warnings.warn(
+                f"{store.path}: {file} is {what}; it follows from the request and is written again", stacklevel=4
+            )
+            store.mend(file.split("/")[0])
+            continue
+        warnings.warn(
+            f"{store.path}: {file} is {what}; prompt "
+            f"{', '.join(p.id for p in store.prompts[prompts])} is measured again",
+            stacklevel=4,
+        )
+        store.forget(range(prompts.start, prompts.stop))
+
+
+def _measure(
+    plan: Plan, degrees: Mapping[int, Sequence[int]], client: "Client | None", advance: Callable[[int], object]
+) -> Iterator[Measured]:
+    """Measure on the workers of a client, or in this process without one; yields the prompts as they end."""
+    if client is not None:
+        from .workers import measure_on_workers
+
+        yield from measure_on_workers(client, plan, degrees, advance)
+        return
+    model = plan.load()
+    check_lengths(model, [plan.prompts[i] for i in degrees], plan.request["n_tokens"])  # before the first is measured
+    batch = plan.batch or (1 if model.device.type == "cpu" else GPU_BATCH)
+    made = provenance(model, plan.profile, batch)
+    advance(0)
+    for places in parts(list(degrees), batch):
+        rows = measure_prompts(
+            model, [plan.prompts[i] for i in places], [degrees[i] for i in places], plan.request, batch, advance
+        )
+        yield Measured(places, rows, made)

@@ -1,0 +1,88 @@
+"""Metadata of a store: its Zarr group, its arrays, its attributes, and the observables that it holds."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InputError
+from ..schema import UNRECORDED
+from .files import write
+
+if TYPE_CHECKING:
+    import zarr
+
+COORDINATES = {
+    "shuffle": {"long_name": "shuffle degree", "units": "1"},
+    "layer": {"long_name": "layer; 0 the embeddings, the last after the final norm", "units": "1"},
+    "scale": {"long_name": "range scaling n2 = 2 n1", "units": "1"},
+    "k": {"long_name": "number of neighbors of the overlap", "units": "1"},
+    "prompt": {"long_name": "prompt"},
+    "domain": {"long_name": "domain"},
+    "sha256": {"long_name": "SHA-256 of the text"},
+}  #: the coordinates of every store, with their attributes
+
+
+def exists(path: str | Path) -> bool:
+    """Return whether there is a Zarr group at ``path``."""
+    return (Path(path) / "zarr.json").is_file()
+
+
+def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> "zarr.Group":
+    """Open the Zarr group at ``path``.
+
+    Raises
+    ------
+    InputError
+        If its metadata are damaged.
+    """
+    import zarr
+
+    try:
+        return zarr.open_group(path, mode=mode, use_consolidated=False)
+    except (ValueError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
+
+
+def attributes(group: "zarr.Group") -> dict[str, Any]:
+    """Return the attributes of a group, JSON values by name."""
+    return dict(group.attrs)
+
+
+def variables(group: "zarr.Group") -> tuple[str, ...]:
+    """Return the names of the observables that a store holds: those it records, else those of the first version."""
+    return tuple(attributes(group).get("variables", UNRECORDED))
+
+
+def runs(group: "zarr.Group") -> list[dict[str, Any]]:
+    """Return the provenance of each run that wrote to a store."""
+    return json.loads(attributes(group)["runs"])
+
+
+def open_arrays(path: str | Path, mode: Literal["r", "r+"] = "r") -> "tuple[zarr.Group, dict[str, Any]]":
+    """Open the Zarr group at ``path`` and all its arrays: the coordinates, the observables it holds, and ``run``.
+
+    Raises
+    ------
+    InputError
+        If the metadata of the group or of an array are damaged or missing.
+    """
+    group = open_group(path, mode)
+    arrays: dict[str, Any] = {}
+    for name in (*COORDINATES, *variables(group), "run"):
+        try:
+            arrays[name] = group[name]
+        except Exception as error:  # zarr raises whatever its parsers raise
+            what = "missing" if isinstance(error, KeyError) else "damaged"
+            raise InputError(
+                f"the metadata of {path} are damaged: {name}/zarr.json is {what}; restore that file from "
+                "a copy of the store, or delete the store"
+            ) from None
+    return group, arrays
+
+
+def set_attribute(path: Path, name: str, value: Any) -> None:
+    """Set an attribute of the group at ``path``, and wait until it is on the disk; Zarr would not wait."""
+    file = path / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"][name] = value
+    write(file, json.dumps(document, indent=2).encode())
