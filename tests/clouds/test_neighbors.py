@@ -269,10 +269,41 @@ def test_k_out_of_range_says_so(k):
         nearest_neighbors(gaussian(10, 3), k)
 
 
+@pytest.mark.parametrize("k", [2.0, "3", True, None])
+def test_k_must_be_a_whole_number(k):
+    with pytest.raises(InputError, match="whole number"):
+        nearest_neighbors(gaussian(10, 3), k)
+
+
 @pytest.mark.parametrize("shape", [(5,), (0, 3), (5, 0), (0, 5, 3)])
 def test_what_is_no_cloud_is_refused(shape):
     with pytest.raises(InputError, match="shape"):
         nearest_neighbors(np.zeros(shape), 1)
+
+
+@pytest.mark.parametrize("values", ["text", None, [[1.0], [1.0, 2.0]], np.zeros((3, 2), complex)], ids=str)
+def test_what_holds_no_real_numbers_is_refused(values):
+    with pytest.raises(InputError, match="token cloud"):
+        nearest_neighbors(values, 1)
+
+
+def reversed_view(cloud):
+    return cloud[::-1, ::-1]
+
+
+def read_only(cloud):
+    cloud = cloud.copy()
+    cloud.flags.writeable = False
+    return cloud
+
+
+@pytest.mark.parametrize(
+    "convert", [reversed_view, read_only, lambda c: c.astype(">f8"), lambda c: c.astype("longdouble")]
+)
+def test_any_array_of_numbers_is_a_cloud(convert):
+    cloud = gaussian(20, 3)
+    expected = nearest_neighbors(np.ascontiguousarray(convert(cloud), dtype="f8"), 4)
+    np.testing.assert_array_equal(nearest_neighbors(convert(cloud), 4).indices, expected.indices)
 
 
 # Angles

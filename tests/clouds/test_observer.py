@@ -740,3 +740,12 @@ def test_apply_sets_what_is_not_set(monkeypatch):
     monkeypatch.setattr(os, "environ", dict(theirs))
     processor.apply()
     assert os.environ == theirs
+
+
+def test_layers_of_other_prompts_are_refused():
+    observer = Observer(scale_max=4, k_max=3)
+    observer.update(gaussian(20, 4))
+    with pytest.raises(tg.InputError, match="layer 1 .*the same prompts"):
+        observer.update(gaussian(2, 20, 4))
+    with pytest.raises(tg.InputError, match="4 axes"):
+        observer.update(gaussian(1, 1, 20, 4))

@@ -89,6 +89,12 @@ def test_an_empty_place_is_no_common_neighbor():
     assert neighborhood_overlap(a, b).tolist() == [0]
 
 
+@pytest.mark.parametrize("table", [[[1.0], [0.0]], [1, 0]])
+def test_what_is_no_table_is_refused(table):
+    with pytest.raises(InputError, match="whole numbers"):
+        neighborhood_overlap(table, [[1], [0]])
+
+
 @pytest.mark.parametrize("bad", [-2, 3])
 def test_tokens_that_do_not_exist_are_refused(bad):
     good = torch.tensor([[1], [2], [0]])

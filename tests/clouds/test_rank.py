@@ -49,6 +49,14 @@ def test_rotation_translation_and_scale_change_nothing(dtype, rtol):
         assert effective_rank(other.astype(dtype)).item() == pytest.approx(expected, rel=rtol)
 
 
+def test_a_huge_cloud_and_one_far_from_the_origin():
+    cloud = torch.tensor(gaussian(300, 40), dtype=torch.float32)
+    expected = effective_rank(cloud.double()).item()
+    assert effective_rank(cloud * 1e36).item() == pytest.approx(expected, rel=1e-6)
+    shifted = cloud + 1e6
+    assert effective_rank(shifted).item() == pytest.approx(effective_rank(shifted.double()).item(), rel=1e-6)
+
+
 def test_a_stack_is_measured_layer_by_layer():
     stack = torch.tensor(gaussian(3, 2, 40, 5))
     found = effective_rank(stack)

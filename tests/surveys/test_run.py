@@ -162,3 +162,24 @@ def test_the_papers_headline_numbers():
     assert peaks["Llama-3-8B", 5] == pytest.approx(13.9, abs=0.05)
     with pytest.raises(tg.InputError, match="no table"):
         tg.open_paper("nonsense")
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"n_shuffled": -1}, "n_shuffled = -1"),
+        ({"seed": 1.5}, "seed = 1.5"),
+        ({"seed": None}, "seed = None"),
+        ({"batch": 0}, "batch = 0"),
+        ({"n_tokens": 64.0}, "n_tokens = 64.0"),
+        ({"shuffles": "0,5"}, "sequence of degrees"),
+        ({"shuffles": 5}, "sequence of degrees"),
+        ({"prompts": "pocket"}, "list of Prompt"),
+        ({"prompts": []}, "at least one prompt"),
+    ],
+)
+def test_odd_arguments_are_refused_before_anything_is_written(tmp_path, wrong, words):
+    arguments = {"prompts": [tg.Prompt("a", "essay", "text")], "n_tokens": 64, "scale_max": 16, "k_max": 8, **wrong}
+    with pytest.raises(tg.InputError, match=words):
+        tg.survey(tg.tiny_model(), out=tmp_path / "out.zarr", **arguments)
+    assert not list(tmp_path.iterdir())

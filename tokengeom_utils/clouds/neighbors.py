@@ -28,8 +28,8 @@ def nearest_neighbors(cloud: ArrayLike | torch.Tensor, k: int, drop_duplicates: 
     The distance :math:`r_{ij} = |x_i - x_j|` of two tokens follows from their scalar product in float64, or from the
     difference of the two vectors where cancellation would cost digits. Rounding never decides between neighbors that
     are equally far: tokens with equal coordinates are at exactly one distance from every other token, and equal
-    distances are ordered by index. Memory is bounded: large clouds are worked through block by block, and a stack one
-    cloud at a time.
+    distances are ordered by index. Memory is bounded: large clouds are processed in blocks, and a stack one cloud
+    at a time.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def nearest_neighbors(cloud: ArrayLike | torch.Tensor, k: int, drop_duplicates: 
 
     See Also
     --------
-    gride, neighborhood_overlap : what the table is for.
+    gride, neighborhood_overlap : the functions that use the table.
 
     Notes
     -----

@@ -88,7 +88,7 @@ class Observer:
         ------
         InputError
             If the cloud is not finite (names layer and token), or a scale or ``k_max`` exceeds N - 1. On a GPU
-            :meth:`compute` raises what is not finite, so that nothing waits for the device until then.
+            :meth:`compute` raises the error for values that are not finite, so that nothing waits for the device.
         """
         self.append(self.measure(cloud, len(self._layers)))
 
@@ -97,6 +97,10 @@ class Observer:
         with _naming_layer(place):
             on_gpu = torch.is_tensor(cloud) and cloud.is_cuda
             cloud = as_clouds(cloud, leading="prompt", wait=not on_gpu).detach()
+            if cloud.ndim > 3:
+                raise InputError(
+                    f"a layer has shape (token, feature) or (prompt, token, feature), got {cloud.ndim} axes"
+                )
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
             return (
                 kernels.layer(cloud, self._ranks, self.k_max),
@@ -107,6 +111,11 @@ class Observer:
         """Keep what :meth:`measure` returned for the next layer."""
         layer, values = measured
         if self._last is not None:
+            if layer.indices.shape[:-2] != self._last.shape[:-2]:
+                raise InputError(
+                    f"layer {len(self._layers)} has shape {tuple(layer.norm2.shape)} of prompts and tokens, the layer "
+                    f"before it {tuple(self._last.shape[:-1])}: all layers must be of the same prompts"
+                )
             self._overlap.append(common_neighbors(self._last, layer.indices))
         self._last = layer.indices
         self._layers.append((layer._replace(indices=layer.indices.new_empty(0)), values))  # not kept

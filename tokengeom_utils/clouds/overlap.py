@@ -30,7 +30,8 @@ def neighborhood_overlap(
     Parameters
     ----------
     indices_a, indices_b : array_like of int, shape (..., token, k)
-        From :func:`nearest_neighbors`; the leading dimensions broadcast.
+        From :func:`nearest_neighbors`, each neighbor once per row; -1 marks an empty place. The leading dimensions
+        broadcast.
     k_max : int, optional
         Largest ``k``; all the columns unless given.
 
@@ -64,6 +65,9 @@ def neighborhood_overlap(
     tensor([0.3333, 1.0000], dtype=torch.float64)
     """
     a, b = torch.as_tensor(indices_a), torch.as_tensor(indices_b)
+    for table in (a, b):
+        if table.is_floating_point() or table.is_complex() or table.ndim < 2:
+            raise InputError("a neighbor table holds whole numbers in shape (..., token, k): pass Neighbors.indices")
     k_max = min(a.shape[-1], b.shape[-1]) if k_max is None else k_max
     if not 1 <= k_max <= min(a.shape[-1], b.shape[-1]):
         raise InputError(f"k_max = {k_max}, but the tables hold {a.shape[-1]} and {b.shape[-1]} neighbors")

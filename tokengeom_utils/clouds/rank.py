@@ -32,8 +32,8 @@ def effective_rank(cloud: ArrayLike | torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor, shape (...), float64, in [1, min(N - 1, D)]
-        NaN if all tokens coincide. Products are formed in float32 unless the cloud is float64: the relative error is
-        then below 1e-6 for clouds of 1024 tokens.
+        NaN if all tokens coincide up to rounding. Products are formed in float32 unless the cloud is float64: the
+        relative error is then below 1e-6 for clouds of 1024 tokens.
 
     Raises
     ------
@@ -62,11 +62,13 @@ def effective_rank(cloud: ArrayLike | torch.Tensor) -> torch.Tensor:
     """
     x = as_clouds(cloud, wait=not (torch.is_tensor(cloud) and cloud.is_cuda)).detach()
     exact = x.dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest"
-    x = x.double() if exact else x.float()
-    y = x - x.mean(-2, keepdim=True, dtype=torch.float64).to(x.dtype)
+    x = x.double()
+    y = x - x.mean(-2, keepdim=True)
     size = _norm(y, keepdim=True)
-    size = torch.where(size > 4 * torch.finfo(x.dtype).eps * _norm(x, keepdim=True), size, torch.nan)  # else rounding
-    y = y / size.to(x.dtype)  # keeps the squares of products within the range of float32
+    size = torch.where(size > 64 * torch.finfo(torch.float64).eps * _norm(x, keepdim=True), size, torch.nan)
+    y = (y / size).to(
+        torch.float64 if exact else torch.float32
+    )  # of length 1, so that no square leaves float32's range
     if y.shape[-1] > y.shape[-2]:
         y = y.mT  # the products of tokens have the same eigenvalues as those of features
     squares = 0

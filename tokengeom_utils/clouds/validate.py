@@ -1,6 +1,7 @@
 """Checks of token clouds, which raise one-line errors that name the layer and the token."""
 
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,14 @@ def as_clouds(values: ArrayLike | torch.Tensor, leading: str = "layer", wait: bo
     InputError
         If the shape is wrong, a value is not finite (names ``leading`` and token), or squares would overflow.
     """
-    cloud = values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
+    cloud = values if isinstance(values, torch.Tensor) else _as_tensor(values)
+    if cloud.is_complex():
+        raise InputError("a token cloud holds real numbers, got complex ones")
     if cloud.ndim < 2 or 0 in cloud.shape:
-        raise InputError(f"a token cloud has shape (..., token, feature), got {tuple(cloud.shape)}")
+        raise InputError(
+            "a token cloud has shape (..., token, feature) with at least one token and one feature, "
+            f"got {tuple(cloud.shape)}"
+        )
     if not cloud.is_floating_point():
         cloud = cloud.double()
     if wait and not isfinite(cloud.sum().item()):  # (a finite cloud whose sum overflows is still a cloud)
@@ -34,13 +40,28 @@ def as_clouds(values: ArrayLike | torch.Tensor, leading: str = "layer", wait: bo
     return cloud
 
 
+def _as_tensor(values):
+    """A tensor of an array or nested lists, also of those that torch does not take as they are."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufc":
+            raise TypeError
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype(np.float64)
+        if not array.dtype.isnative or any(stride < 0 for stride in array.strides) or not array.flags.writeable:
+            array = array.astype(array.dtype.newbyteorder("="))  # a copy
+        return torch.as_tensor(array)
+    except (TypeError, ValueError):
+        raise InputError(f"a token cloud is an array of numbers, got {type(values).__name__}") from None
+
+
 def refuse_infinite(is_finite: torch.Tensor, leading: str) -> None:
     """Raise ``InputError`` if a token (..., token) is not finite."""
     bad = (~is_finite).nonzero()
     if len(bad):
         *batch, token = bad[0].tolist()
         where = f"{leading} {batch[-1]}, token {token}" if batch else f"token {token}"
-        raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} tokens in all)")
+        raise InputError(f"the cloud holds NaN or infinity at {where} ({len(bad)} such tokens)")
 
 
 def refuse_origin(norm: torch.Tensor) -> None:
@@ -50,7 +71,9 @@ def refuse_origin(norm: torch.Tensor) -> None:
         raise InputError(f"token {token} lies at the origin and has no direction: its cosine similarity is undefined")
 
 
-def check_neighbors(k: int, n: int) -> None:
+def check_neighbors(k: Any, n: int) -> None:
     """Raise ``InputError`` unless ``n`` tokens have ``k`` neighbors each."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise InputError(f"k = {k!r} is not a whole number")
     if not 1 <= k <= n - 1:
         raise InputError(f"k = {k} is out of range for N = {n} tokens: it must lie in 1..N-1 = {n - 1}")

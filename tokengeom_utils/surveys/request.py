@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -82,12 +83,13 @@ def make_request(
     >>> request["shuffles"], request["n_shuffled"]
     ([0], 1)
     """
+    check_prompts(prompts)
+    check_degrees(shuffles)
+    check_whole(0, n_tokens=n_tokens, seed=seed, scale_max=scale_max, k_max=k_max)
+    if n_shuffled is not None:
+        check_whole(0, n_shuffled=n_shuffled)
     degrees = sorted({0, *shuffles}) if n_shuffled != 0 else [0]
     check_request(n_tokens, degrees, scale_max, k_max)
-    if not prompts:
-        raise InputError("a survey needs at least one prompt")
-    if len({prompt.id for prompt in prompts}) < len(prompts):
-        raise InputError("two prompts of the survey share an id: give each its own")
     return {
         "schema": SCHEMA,
         "model": model,
@@ -99,6 +101,29 @@ def make_request(
         "scale_max": scale_max,
         "k_max": k_max,
     }
+
+
+def check_prompts(prompts: Any) -> None:
+    """Raise ``InputError`` unless these are prompts with an id each."""
+    if not isinstance(prompts, Sequence) or not all(isinstance(prompt, Prompt) for prompt in prompts):
+        raise InputError("prompts must be a list of Prompt: make one with tg.load_prompts")
+    if not prompts:
+        raise InputError("a survey needs at least one prompt")
+    if len({prompt.id for prompt in prompts}) < len(prompts):
+        raise InputError("two prompts of the survey share an id: give each its own")
+
+
+def check_degrees(shuffles: Any) -> None:
+    """Raise ``InputError`` unless this is a sequence of degrees."""
+    if isinstance(shuffles, str) or not isinstance(shuffles, Iterable):
+        raise InputError(f"shuffles = {shuffles!r} is not a sequence of degrees such as (0, 5)")
+
+
+def check_whole(least: int, **values: Any) -> None:
+    """Raise ``InputError`` unless every value is a whole number of at least ``least``."""
+    for name, value in values.items():
+        if not isinstance(value, Integral) or int(value) < least:
+            raise InputError(f"{name} = {value!r} is not a whole number of at least {least}")
 
 
 def group_name(model: str | Path) -> str:

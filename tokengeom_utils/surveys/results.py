@@ -87,7 +87,9 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
 def _open_checked(path: Path) -> "zarr.Group":
     """Open the group of a store, and check that it is one survey of the schema that this version reads."""
     if not (path / "zarr.json").exists():
-        raise InputError(f"no survey at {path}: run  tokengeom survey --out {path}")
+        raise InputError(
+            f"no survey at {path}: run  tokengeom survey --out {path}, or open a bundled one, {' or '.join(COMMITTED)}"
+        )
     group = open_group(path)
     attributes = group.attrs
     if "schema" not in attributes and (models := [p.parent.name for p in sorted(path.glob("[!.]*/zarr.json"))]):

@@ -16,7 +16,7 @@ from ..schema import K_MAX, SCALE_MAX
 from .complete import complete
 from .layout import create_group
 from .plan import LazyModel, Plan, as_plan_model
-from .request import group_name, make_request
+from .request import check_whole, group_name, make_request
 from .store import count
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def survey(
     """
     if out is None:
         raise InputError("a survey needs a store: pass its path, such as out='survey.zarr'")
+    if batch is not None:
+        check_whole(1, batch=batch)
     model = as_plan_model(model)
     request = make_request(
         model.name,

@@ -125,4 +125,8 @@ def _become_kernel(arguments):
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1:] == [] else ChapterKernel.launch_instance()
+    if len(sys.argv) > 1:
+        ChapterKernel.launch_instance()
+    else:
+        serve()
+        os._exit(0)  # a normal exit takes a second, and some libraries warn about objects that are still alive
