@@ -40,7 +40,7 @@ def test_make_lint_runs_every_tool_on_everything():
 def test_make_test_runs_the_gate_and_measures_coverage():
     prerequisites, commands = recipe("test")
     assert "lint" in prerequisites and "--cov" in commands
-    assert tomllib.loads(PYPROJECT)["tool"]["coverage"]["report"]["fail_under"] >= 90
+    assert tomllib.loads(PYPROJECT)["tool"]["coverage"]["report"]["fail_under"] >= 95
 
 
 def test_the_hook_before_a_commit_runs_the_same_command():
