@@ -64,6 +64,14 @@ def test_a_kernel_works_in_its_folder_and_ends_with_its_notebook(kind, tmp_path)
 
 
 @each_kind
+def test_a_kernel_shows_tables_as_in_a_notebook(kind, tmp_path):
+    with Kernels() as kernels:
+        code = "import pandas as pd\nprint(pd.DataFrame([range(12)], columns=[f'a long name {i}' for i in range(12)]))"
+        (shown,) = execute(kernels, tmp_path, code)
+        assert "a long name 5" in shown and "..." not in shown
+
+
+@each_kind
 def test_stopping_ends_a_kernel_at_work(kind, tmp_path):
     with Kernels() as kernels, ThreadPoolExecutor(1) as pool:
         code = "import os, time\nprint(os.getpid(), file=open('pid', 'w'), flush=True)\ntime.sleep(600)"

@@ -66,6 +66,7 @@ def warm_up() -> None:
     and never touches a GPU.
     """
     import numpy as np
+    import pandas as pd
     import torch
 
     from ... import check, claims  # noqa: F401
@@ -76,6 +77,7 @@ def warm_up() -> None:
     from ...theory import transport  # noqa: F401
     from .. import figures  # noqa: F401
 
+    pd.set_option("display.max_columns", 20)  # as in a kernel: pandas takes this process for a terminal
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with contextlib.suppress(InputError):  # the bundled model has not been fetched
