@@ -5,7 +5,7 @@ difference of the two vectors. Rounding never orders neighbors that are equally 
 (*copies*) are at exactly one distance from every other token, and equal distances are ordered by index.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from ..products import WHOLE, blocks, gram
 
 # Squared distances worked on at once: 64 MiB of float64, eight clouds of N = 1024.
 BLOCK = 2**23
+# Any number that keeps coordinates of similar size apart in a sum.
+WEIGHT = 1.6180339887
 
 
 def layer(cloud, ranks, k):
@@ -184,7 +186,9 @@ def first_copies(cloud):
     torch.Tensor of int64, shape (cloud, token), or None
     """
     n = cloud.shape[-2]
-    if all(len(one.unique()) == n for one in cloud[..., 0]):  # one coordinate mostly suffices to tell
+    # A few coordinates mostly suffice to tell. Element by element, equal ones round to the same key.
+    key = reduce(lambda key, coordinate: key * WEIGHT + coordinate, cloud[..., :8].unbind(-1))
+    if all(len(one.unique()) == n for one in key):
         return None
     point = torch.stack([torch.unique(one, dim=0, return_inverse=True)[1] for one in cloud])
     token = torch.arange(n, device=cloud.device).expand_as(point)
