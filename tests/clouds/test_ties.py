@@ -37,6 +37,11 @@ CLOUDS = {
 }
 
 
+#: 24 tokens of each, many of them copies, for the interpreter of GPU programs, which takes long
+SOME = torch.tensor([0, 1, 2, 3, 0, 0, 1, *range(12, 20), 12, 13, 2, *range(20, 24), 3, 12])
+FEW_TOKENS = {name: torch.cat([cloud[:12], cloud[-12:]])[SOME] for name, cloud in CLOUDS.items()}
+
+
 def in_definition_order(cloud, k):
     """The k nearest of every token: distances between distinct points, then the index."""
     points, point = np.unique(cloud.double().numpy() + 0.0, axis=0, return_inverse=True)
@@ -54,12 +59,32 @@ def test_copies_are_ordered_by_index(path, name):
 
 @pytest.mark.parametrize("name", ["words", "bfloat16", "far from the origin", "one massive word", "signed zeros"])
 def test_copies_are_ordered_by_index_on_a_gpu(name):
-    """On a CPU by Triton's interpreter, which takes long: the last 24 tokens suffice."""
+    """By Triton's interpreter where there is no GPU."""
     pairs = pytest.importorskip("tokengeom_utils.clouds.kernels.gpu.pairs")
-    cloud = torch.cat([CLOUDS[name][:12], CLOUDS[name][-12:]])
-    cloud = cloud[torch.tensor([0, 1, 2, 3, 0, 0, 1, *range(12, 20), 12, 13, 2, *range(20, 24), 3, 12])]
+    cloud = FEW_TOKENS[name]
     found = pairs.layer(cloud.to("cuda" if torch.cuda.is_available() else "cpu"), RANKS, 7)
     np.testing.assert_array_equal(found.indices.cpu(), in_definition_order(cloud, 7))
+
+
+def rounded_otherwise(gram):
+    """Products as another processor may round them, within the bound D eps |x| |y|, and copies not alike."""
+    generator = torch.Generator().manual_seed(0)
+
+    def products(x, out=None):
+        g = gram(x, out)
+        off = torch.rand(g.shape, generator=generator, dtype=g.dtype).to(g.device) - 0.5
+        return g.mul_(1 + off * x.shape[-1] / 4 * torch.finfo(g.dtype).eps)
+
+    return products
+
+
+@pytest.mark.parametrize("path", ["reference", "cpu", "gpu"])
+def test_rounding_never_orders_copies(path, monkeypatch):
+    pairs = pytest.importorskip(f"tokengeom_utils.clouds.kernels.{path}.pairs")
+    monkeypatch.setattr(pairs, "gram", rounded_otherwise(pairs.gram))
+    cloud, k = (FEW_TOKENS["words"], 7) if path == "gpu" else (CLOUDS["many features"], 20)
+    found = pairs.layer(cloud.to("cuda" if path == "gpu" and torch.cuda.is_available() else "cpu"), RANKS, k)
+    np.testing.assert_array_equal(found.indices.cpu(), in_definition_order(cloud, k))
 
 
 @pytest.mark.parametrize("k", [3, 20, 100])

@@ -17,7 +17,7 @@ from numba import njit
 
 from ...records import Dimension
 from ...threads import each
-from ..limits import TIED, ZERO
+from ..limits import DUPLICATE, TIED
 from .compiled import PLAIN, SUMS
 
 
@@ -102,8 +102,8 @@ def _ratios(r, near, far, mu, count):
     """Fill in the ratios that enter at each scale, at the front of a row of ``mu``, and their number."""
     first, zero = r[:, 0], 0.0
     known = first[first == first]
-    if known.size and known.min() <= ZERO * known.max():  # otherwise none is that far below the median
-        zero = ZERO * _select(known, (known.size - 1) // 2)
+    if known.size and known.min() <= DUPLICATE * known.max():  # otherwise none is that far below the median
+        zero = DUPLICATE * _select(known, (known.size - 1) // 2)
     tokens = np.flatnonzero(first > zero)
     for s in range(len(near)):
         for p in range(tokens.size):

@@ -3,7 +3,7 @@ r"""The likelihood equation of GRIDE, by Newton's method on tensors of any devic
 import torch
 
 from ...records import Dimension
-from ..limits import TIED, ZERO
+from ..limits import DUPLICATE, TIED
 
 
 def fit(r, near, far, n2):
@@ -55,7 +55,7 @@ def fit(r, near, far, n2):
 
 def apart(first):
     """Tell which tokens have no duplicate, from their first distances (..., token)."""
-    return first > ZERO * first.nanmedian(-1, keepdim=True).values
+    return first > DUPLICATE * first.nanmedian(-1, keepdim=True).values
 
 
 def _log_ratios(first, near, far):
