@@ -28,7 +28,8 @@ class Observable(NamedTuple):
     low: float  #: smallest possible value
     high: float  #: largest possible value
     function: str  #: dotted name, below ``tokengeom_utils``, of the function that defines it
-    per_cloud: bool = False  #: the Observer calls ``function(cloud)`` once per layer to compute it
+    per_cloud: bool = False  #: the Observer calls ``function(cloud)`` once per layer to compute it,
+    of_layer: str = ""  #: unless this field of the Layer record holds it already
     optional: bool = False  #: undefined for some models, so a whole prompt may hold NaN
     since: str = "0.1"  #: version that introduced it; older stores lack it
 
@@ -96,6 +97,7 @@ _ROWS = (
         inf,
         "clouds.rank.effective_rank",
         per_cloud=True,
+        of_layer="participation",
         since="0.2",
     ),
     Observable(

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 
 from tokengeom_utils.clouds.kernels import products
 from tokengeom_utils.clouds.kernels.cpu.pairs import layer as screened_layer
+from tokengeom_utils.clouds.kernels.participation import participation
 from tokengeom_utils.clouds.kernels.reference.pairs import layer as exact_layer
 
 
@@ -45,6 +46,7 @@ def assert_same_layer(cloud, k=20, scale_max=64, rtol=1e-11):
     # lies much closer to the origin than to the center, as some do on a line.
     tolerance = 1e-5 if cloud.shape[-1] == 1 else 1e-6
     np.testing.assert_allclose(found.cosine.std, expected.cosine.std, rtol=1e-6, atol=tolerance)
+    np.testing.assert_allclose(found.participation, participation(cloud.double()), rtol=2e-6)
     return found
 
 
@@ -141,7 +143,8 @@ def test_a_batch_is_its_clouds():
     for i in range(2):
         for j in range(3):
             one = screened_layer(stack[i, j], ranks_up_to(32), 9)
-            for whole, single in zip(found[:-1] + found.cosine, one[:-1] + one.cosine, strict=True):
+            flat = [(*part[:-2], *part.cosine, part.participation) for part in (found, one)]
+            for whole, single in zip(*flat, strict=True):
                 np.testing.assert_array_equal(whole[i, j], single)
 
 
@@ -169,3 +172,14 @@ def test_the_process_that_compiles_finds_the_same_as_those_that_come_after(tmp_p
         for _ in range(2)
     ]
     assert said[0] == said[1] and len(said[0]) > 300
+
+
+@pytest.mark.parametrize(("n", "shift"), [(300, 30), (1000, 300)])
+def test_participation_where_the_center_of_the_screening_is_far_from_the_mean(n, shift):
+    """One token beside the origin has nearly all the weight: products about it hide those about the mean."""
+    cloud = gaussian(n, 30)
+    cloud[:, 0] += shift
+    cloud[0] *= 1e-9
+    cloud = torch.tensor(cloud, dtype=torch.float32)
+    found = screened_layer(cloud, ranks_up_to(8), 5).participation
+    np.testing.assert_allclose(found, participation(cloud.double()), rtol=2e-6)

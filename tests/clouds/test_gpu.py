@@ -17,6 +17,7 @@ from tokengeom_utils.clouds import kernels, rank
 from tokengeom_utils.clouds import observer as geometry
 from tokengeom_utils.clouds.kernels.gpu.overlap import count_shared
 from tokengeom_utils.clouds.kernels.gpu.pairs import layer as fused_layer
+from tokengeom_utils.clouds.kernels.participation import participation
 from tokengeom_utils.clouds.kernels.reference.overlap import count_shared as count_plainly
 from tokengeom_utils.clouds.kernels.reference.pairs import layer as exact_layer
 
@@ -32,8 +33,9 @@ def gaussian(*shape, dtype=torch.float32, seed=0):
 def assert_same_layer(cloud, scale_max=16, k=7, rtol=1e-11):
     ranks = 2 ** torch.arange(scale_max.bit_length())
     found, expected = fused_layer(cloud, ranks, k), exact_layer(cloud, ranks, k)
+    np.testing.assert_allclose(found.participation.cpu(), participation(cloud.double()).cpu(), rtol=1e-10)
     for name, a, b in zip(found._fields, found, expected, strict=True):
-        if name != "cosine":
+        if name not in ("cosine", "participation"):
             assert (a.dtype, a.shape) == (b.dtype, b.shape), name
             np.testing.assert_allclose(a.cpu().double(), b.cpu().double(), rtol=rtol, atol=1e-12, err_msg=name)
     for name, a, b in zip(found.cosine._fields, found.cosine, expected.cosine, strict=True):

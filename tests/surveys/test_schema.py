@@ -113,7 +113,9 @@ def test_an_observable_added_to_the_table_is_measured_stored_and_checked(tmp_pat
     from tokengeom_utils.clouds.observer import _per_cloud
 
     model = tg.load_model(tiny_survey.save_model(tmp_path / "model"))
-    row = OBSERVABLES["effective_rank"]._replace(name="novelty", long_name="a new observable", high=1.5, since="9.9")
+    row = OBSERVABLES["effective_rank"]._replace(
+        name="novelty", long_name="a new observable", high=1.5, of_layer="", since="9.9"
+    )
     monkeypatch.setitem(OBSERVABLES, "novelty", row)
     _per_cloud.cache_clear()
     try:
@@ -122,5 +124,5 @@ def test_an_observable_added_to_the_table_is_measured_stored_and_checked(tmp_pat
         monkeypatch.undo()
         _per_cloud.cache_clear()
     assert "novelty" in results.attrs["variables"]
-    np.testing.assert_array_equal(results["novelty"], results["effective_rank"])
+    np.testing.assert_allclose(results["novelty"], results["effective_rank"], rtol=1e-6)
     assert SCHEMA == 3, "a new observable changes no layout"

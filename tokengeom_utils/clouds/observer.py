@@ -102,10 +102,11 @@ class Observer:
                     f"a layer has shape (token, feature) or (prompt, token, feature), got {cloud.ndim} axes"
                 )
             check_scales(cloud.shape[-2], self.scale_max, self.k_max)
-            return (
-                kernels.layer(cloud, self._ranks, self.k_max),
-                {name: function(cloud) for name, function in _per_cloud().items()},
-            )
+            layer, values = kernels.layer(cloud, self._ranks, self.k_max), {}
+            for name, (function, field) in _per_cloud().items():
+                known = getattr(layer, field) if field else None
+                values[name] = function(cloud) if known is None else known
+            return layer, values
 
     def append(self, measured: "tuple[Layer, dict[str, torch.Tensor]]") -> None:
         """Keep what :meth:`measure` returned for the next layer."""
@@ -191,12 +192,12 @@ class Observer:
 
 @lru_cache(1)
 def _per_cloud():
-    """The observables that are functions of a single cloud, by name."""
+    """The observables that are functions of a single cloud, by name; and the field of a Layer that may hold them."""
     found = {}
     for row in OBSERVABLES.values():
         if row.per_cloud:
             module, function = row.function.rsplit(".", 1)
-            found[row.name] = getattr(import_module(f"{__name__.split('.')[0]}.{module}"), function)
+            found[row.name] = getattr(import_module(f"{__name__.split('.')[0]}.{module}"), function), row.of_layer
     return found
 
 

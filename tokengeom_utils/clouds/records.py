@@ -48,3 +48,4 @@ class Layer(NamedTuple):
     angle: torch.Tensor  #: (..., token) float64, degrees between the first two neighbors; NaN beside a copy
     norm2: torch.Tensor  #: (..., token) float64: squared lengths
     cosine: CosineSimilarity  #: (...)
+    participation: torch.Tensor | None = None  #: (...) float64: effective rank, where the products give it on the way

@@ -31,6 +31,7 @@ from numba import njit
 from ...records import CosineSimilarity, Layer, Neighbors
 from ...threads import KEPT, each, scratch
 from ..limits import DUPLICATE
+from ..participation import POINT
 from ..products import WHOLE, WIDE, gram
 from .compiled import PLAIN, SUMS
 
@@ -51,8 +52,8 @@ def layer(cloud, ranks, k):
         array = np.stack(arrays)
         return torch.from_numpy(array).reshape((*batch, *array.shape[1:]))
 
-    fields = (stack(field) for field in zip(*(part[:-1] for part in parts), strict=True))
-    return Layer(*fields, CosineSimilarity(*map(stack, zip(*(part.cosine for part in parts), strict=True))))
+    *fields, cosine, participation = zip(*parts, strict=True)
+    return Layer(*map(stack, fields), CosineSimilarity(*map(stack, zip(*cosine, strict=True))), stack(participation))
 
 
 def radii(cloud, ranks):
@@ -141,25 +142,39 @@ def _screen(cloud, ranks, k, leave_out=False):
         gram(y[None], products[None])
     found = _Found(np.empty((n, len(ranks))), np.empty((n, k), np.int32), np.zeros(n, bool), np.zeros(n, bool),
                    np.empty(n))  # fmt: skip
-    spread = np.empty(n)
+    sums = np.empty((n, 3))
     # Few parts, since the threads wait for each other in between, but none so large that it matters.
     rows = max(ROWS, min(-(-n // torch.get_num_threads()), KEPT // n))
 
     def measure(start):
         some = slice(start, start + rows)
         g = (products[some] if is_held else y[some] @ y.T).numpy()
-        _measure_rows(g, start, about, ranks, found, spread)
+        _measure_rows(g, start, about, ranks, found, sums)
 
     each(measure, range(0, n, rows))
+    spread, row_sums, row_squares = sums.T
     moments = CosineSimilarity(about.mean, np.sqrt(spread.sum()) / n, (total - n) / (n * (n - 1)))
-    return Layer(*found, norm2=norm2, cosine=moments)
+    is_point = size * np.sqrt(n) <= POINT * np.sqrt(norm2.sum())
+    ratio = np.nan if is_point else _participation(y2.sum(), row_sums, row_squares.sum())
+    return Layer(*found, norm2=norm2, cosine=moments, participation=ratio)
 
 
-def _measure_rows(g, start, cloud, ranks, found, spread):
+def _participation(trace, row_sums, squares):
+    r"""Return the participation ratio about the mean from products :math:`g_{ij}` about another center.
+
+    The mean as center takes :math:`s / N` from their trace and turns the sum of their squares :math:`q` into
+    :math:`q - 2 \sum_i r_i^2 / N + (s / N)^2`, with the sums :math:`r_i` of their rows and :math:`s` of all. However
+    far the center, little is lost to cancellation: what is centered are the products as rounded, in float64.
+    """
+    total = row_sums.sum() / len(row_sums)
+    return max(1.0, (trace - total) ** 2 / (squares - 2 * np.square(row_sums).sum() / len(row_sums) + total**2))
+
+
+def _measure_rows(g, start, cloud, ranks, found, sums):
     """Measure the tokens from ``start`` on, whose products with all others are ``g``; overwrites ``g``."""
     n = len(cloud.x)
     keys, unit = g.view(np.int32), np.empty(len(g))  # each key takes the place of the product it is made of
-    _keys(g, start, cloud, keys, unit, spread)
+    _keys(g, start, cloud, keys, unit, sums)
     m = min(cloud.far + SPARE, n - 1)
     keys.partition(m, axis=1)
     keys[:, :m].sort(axis=1)
@@ -224,8 +239,8 @@ def _limits(u, length, bound):
 
 
 @njit(**SUMS)
-def _keys(g, start, cloud, keys, unit, spread):
-    """Fill in the keys of the rows ``g``, their units, and the sums of (cosine - mean)^2."""
+def _keys(g, start, cloud, keys, unit, sums):
+    """Fill in the keys of the rows ``g``, their units, and per row the sums of (cosine - mean)^2, g, and g^2."""
     y2, along, inverse, mean, bound = cloud.y2, cloud.along, cloud.inverse, cloud.mean, cloud.bound
     n = y2.size
     bits = _bits(n)
@@ -245,7 +260,11 @@ def _keys(g, start, cloud, keys, unit, spread):
             a[j] = min(max(0.0, y2[i] + y2[j] - 2 * np.float64(g[row, j])) * scale, most)
             cosine = (np.float64(g[row, j]) + along[i] + along[j]) * inverse[i] * inverse[j] - mean
             s += cosine * cosine
-        spread[i] = s
+        r = q = 0.0
+        for j in range(n):
+            r += np.float64(g[row, j])
+            q += np.float64(g[row, j]) ** 2
+        sums[i, 0], sums[i, 1], sums[i, 2] = s, r, q
         for j in range(n):
             keys[row, j] = (np.int32(a[j]) << bits) | np.int32(j)
         keys[row, i] = 2**31 - 1  # the token itself comes last

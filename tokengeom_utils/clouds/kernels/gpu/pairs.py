@@ -13,6 +13,7 @@ import triton.language as tl
 
 from ...records import CosineSimilarity, Layer
 from ..limits import CANCELLATION, DUPLICATE
+from ..participation import POINT
 from ..products import gram
 
 
@@ -33,11 +34,11 @@ def layer(cloud, ranks, k):
     def empty(*shape, dtype=torch.float64):
         return torch.empty(clouds, n, *shape, dtype=dtype, device=flat.device)
 
-    y, norm2, sums, angle = empty(d), empty(), empty(2), empty()
+    y, norm2, sums, angle = empty(d), empty(), empty(4), empty()
     key, copy = empty(dtype=torch.int64), empty(dtype=torch.int32)
     radii, indices = empty(len(ranks)), empty(k, dtype=torch.int32)
     is_duplicate, is_tied = empty(dtype=torch.int8), empty(dtype=torch.int8)
-    moments = torch.empty(3, clouds, dtype=torch.float64, device=flat.device)
+    moments = torch.empty(4, clouds, dtype=torch.float64, device=flat.device)
     width, features, grid = triton.next_power_of_2(n), triton.next_power_of_2(min(d, 1024)), (n, clouds)
     sizes = {
         "D": d, "FEATURES": features, "RANKS": len(ranks), "CANCELLATION": CANCELLATION, "WIDTH": width,
@@ -52,7 +53,9 @@ def layer(cloud, ranks, k):
     outputs = radii, indices, angle, is_duplicate, is_tied, sums
     _measure[grid](flat, products, y2, copy, norm2, *outputs, n, K=k, DUPLICATE=DUPLICATE, **sizes)
     _measure_distinct[grid](flat, products, y2, copy, is_duplicate, radii, n, **sizes)
-    _sum_up[(clouds,)](sums, moments, n, clouds, WIDTH=width)
+    _sum_up[(clouds,)](sums, y2, norm2, moments, n, clouds, WIDTH=width, POINT=POINT)
+
+    moments = moments.reshape(4, *batch)
 
     def unflatten(part):
         return part.reshape(*batch, *part.shape[1:])
@@ -64,7 +67,8 @@ def layer(cloud, ranks, k):
         is_tied=unflatten(is_tied.bool()),
         angle=unflatten(angle.arccos_().rad2deg_()),
         norm2=unflatten(norm2),
-        cosine=CosineSimilarity(*moments.reshape(3, *batch)),
+        cosine=CosineSimilarity(*moments[:3]),
+        participation=moments[3],
     )
 
 
@@ -112,7 +116,9 @@ def _measure(cloud, gram, y2, copy, norm2, radii, indices, angle, is_duplicate, 
     i, first = tl.program_id(0), tl.program_id(1).to(tl.int64) * n  # first token of the cloud
     j = tl.arange(0, WIDTH)
     allowed = (j < n) & (j != i)
-    d2, spoiled = _distances2(gram, y2, copy, i, first, n, j, allowed, CANCELLATION)
+    g, d2, spoiled = _distances2(gram, y2, copy, i, first, n, j, allowed, CANCELLATION)
+    tl.store(sums + 4 * (first + i) + 2, tl.sum(g))
+    tl.store(sums + 4 * (first + i) + 3, tl.sum(g * g))
     coincide = DUPLICATE * DUPLICATE * tl.sum(tl.load(y2 + first + j, mask=j < n, other=0.0)) / n
     left, is_copy = tl.sum(spoiled.to(tl.int32)), 0
     while left > 0:
@@ -126,8 +132,8 @@ def _measure(cloud, gram, y2, copy, norm2, radii, indices, angle, is_duplicate, 
 
     x2, x2i = tl.load(norm2 + first + j, mask=j < n, other=1.0), tl.load(norm2 + first + i)
     cosine = tl.where(allowed, (x2i + x2 - d2) / (2 * tl.sqrt(x2i) * tl.sqrt(x2)), 0.0)
-    tl.store(sums + 2 * (first + i), tl.sum(cosine))
-    tl.store(sums + 2 * (first + i) + 1, tl.sum(cosine * cosine))
+    tl.store(sums + 4 * (first + i), tl.sum(cosine))
+    tl.store(sums + 4 * (first + i) + 1, tl.sum(cosine * cosine))
 
     d2, column = _smallest(d2, allowed, j, WIDTH, NEAR)
     _store_radii(radii + (first + i) * RANKS, d2, n - 1, RANKS, NEAR)
@@ -158,7 +164,7 @@ def _measure_distinct(cloud, gram, y2, copy, is_duplicate, radii, n, D: tl.const
     distinct = tl.sum(is_distinct.to(tl.int32))
     if distinct < n:
         allowed = is_distinct & (j != i)
-        d2, spoiled = _distances2(gram, y2, copy, i, first, n, j, allowed, CANCELLATION)
+        _, d2, spoiled = _distances2(gram, y2, copy, i, first, n, j, allowed, CANCELLATION)
         known = (distinct - 1) * (tl.load(is_duplicate + first + i) == 0)
         left = tl.sum(spoiled.to(tl.int32)) * (known > 0)
         while left > 0:
@@ -171,11 +177,12 @@ def _measure_distinct(cloud, gram, y2, copy, is_duplicate, radii, n, D: tl.const
 
 
 @triton.jit
-def _sum_up(sums, moments, n, clouds, WIDTH: tl.constexpr):
-    """Mean and deviation of the cosines of all pairs, and the mean of those of distinct tokens, of one cloud."""
+def _sum_up(sums, y2, norm2, moments, n, clouds, WIDTH: tl.constexpr, POINT: tl.constexpr):
+    """Of one cloud: mean and deviation of the cosines of all pairs, mean of those of distinct tokens, participation."""
     c = tl.program_id(0)
     j = tl.arange(0, WIDTH)
-    rows = sums + 2 * (c.to(tl.int64) * n + j)
+    tokens = c.to(tl.int64) * n + j
+    rows = sums + 4 * tokens
     cosines = tl.sum(tl.load(rows, mask=j < n, other=0.0))
     squares = tl.sum(tl.load(rows + 1, mask=j < n, other=0.0))
     pairs = n.to(tl.float64) * n
@@ -184,15 +191,23 @@ def _sum_up(sums, moments, n, clouds, WIDTH: tl.constexpr):
     tl.store(moments + clouds + c, tl.sqrt(tl.maximum((squares + n) / pairs - mean * mean, 0.0)))
     tl.store(moments + 2 * clouds + c, cosines / (pairs - n))
 
+    # The products are about a center near the mean; see `cpu.pairs._participation`.
+    products = tl.load(rows + 2, mask=j < n, other=0.0)
+    total = tl.sum(products) / n
+    trace = tl.sum(tl.load(y2 + tokens, mask=j < n, other=0.0)) - total
+    squares = tl.sum(tl.load(rows + 3, mask=j < n, other=0.0)) - 2 * tl.sum(products * products) / n + total * total
+    extent = POINT * POINT * tl.sum(tl.load(norm2 + tokens, mask=j < n, other=0.0))
+    tl.store(moments + 3 * clouds + c, tl.where(trace > extent, tl.maximum(trace * trace / squares, 1.0), float("nan")))
+
 
 @triton.jit
 def _distances2(gram, y2, copy, i, first, n, j, allowed, CANCELLATION: tl.constexpr):
-    """Squared distances of token i to all, and which of them lost digits to cancellation."""
+    """Products of token i with all, its squared distances, and which of these lost digits to cancellation."""
     c = tl.load(copy + first + j, mask=j < n, other=0)  # copies take over the distance of the first one
     g = tl.load(gram + (first + i) * n + c, mask=j < n, other=0.0)
     size = tl.load(y2 + first + i) + tl.load(y2 + first + c, mask=j < n, other=0.0)
     d2 = tl.maximum(size - 2 * g, 0.0)
-    return d2, allowed & (d2 <= CANCELLATION * size)
+    return g, d2, allowed & (d2 <= CANCELLATION * size)
 
 
 @triton.jit
