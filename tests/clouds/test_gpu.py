@@ -112,7 +112,8 @@ def test_a_stack_on_a_gpu_is_that_on_the_cpu():
     clouds = gaussian(3, 2, 300, 64)
     found, expected = geometry.observables(clouds, 64, 31), geometry.observables(clouds.cpu(), 64, 31)
     for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-7, err_msg=name)
+        rtol = 1e-6 if name == "effective_rank" else 1e-9  # from products in float32 on the CPU
+        np.testing.assert_allclose(found[name], expected[name], rtol=rtol, atol=1e-7, err_msg=name)
     dimension = geometry.intrinsic_dimension(clouds, 64).dimension.cpu().transpose(0, 1)
     np.testing.assert_allclose(dimension, expected.intrinsic_dimension, rtol=1e-9)
 

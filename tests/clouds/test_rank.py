@@ -18,17 +18,17 @@ def plain(cloud):
 
 
 @pytest.mark.parametrize("shape", [(50, 7), (7, 50), (300, 200), (200, 300), (1024, 64)])
-@pytest.mark.parametrize("dtype, rtol", [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_it_is_the_participation_ratio(shape, dtype, rtol):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_it_is_the_participation_ratio(shape, dtype):
     cloud = torch.tensor(gaussian(*shape) * np.logspace(0, -1, shape[1]) + 3, dtype=dtype)
-    assert effective_rank(cloud).item() == pytest.approx(plain(cloud), rel=rtol)
+    assert effective_rank(cloud).item() == pytest.approx(plain(cloud), rel=1e-12)
 
 
 def test_exact_cases():
     cross = torch.cat([torch.eye(5), -torch.eye(5)]).double()
     assert effective_rank(cross).item() == pytest.approx(5, rel=1e-12)
     assert effective_rank(cross[:, :1] * torch.ones(4, dtype=torch.float64)).item() == pytest.approx(1, rel=1e-12)
-    assert effective_rank(torch.eye(8)).item() == pytest.approx(7, rel=1e-6)  # a simplex of 8 points spans 7 directions
+    assert effective_rank(torch.eye(8)).item() == pytest.approx(7, rel=1e-12)  # a simplex of 8 points spans 7 directions
 
 
 def test_one_massive_token_brings_it_close_to_one():
@@ -37,7 +37,7 @@ def test_one_massive_token_brings_it_close_to_one():
     cloud[0] *= 1e3
     assert 1 <= effective_rank(cloud).item() < 1.1
     cloud[0] *= 1e5
-    assert 1 <= effective_rank(torch.tensor(cloud, dtype=torch.float32)).item() < 1 + 1e-6
+    assert 1 <= effective_rank(torch.tensor(cloud, dtype=torch.float32)).item() < 1 + 1e-12
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-9), (np.float32, 1e-5)])

@@ -9,17 +9,12 @@ POINT = 64 * torch.finfo(torch.float64).eps
 
 
 def participation(cloud: torch.Tensor) -> torch.Tensor:
-    """Return (sum of eigenvalues)^2 / sum of their squares of the covariance matrices of clouds (..., token, feature).
-
-    Products are formed in float32 if the clouds are on a CPU and not in float64.
-    """
-    exact = cloud.dtype == torch.float64 or cloud.is_cuda or torch.get_float32_matmul_precision() != "highest"
+    """Return (sum of eigenvalues)^2 / sum of their squares of the covariance matrices of clouds (..., token, feature)."""
     x = cloud.double()
     y = x - x.mean(-2, keepdim=True)
     size = _norm(y, keepdim=True)
     size = torch.where(size > POINT * _norm(x, keepdim=True), size, torch.nan)
-    # Of length 1, so that no square leaves float32's range.
-    y = (y / size).to(torch.float64 if exact else torch.float32)
+    y /= size  # so that no square overflows
     if y.shape[-1] > y.shape[-2]:
         y = y.mT  # the products of tokens have the same eigenvalues as those of features
     squares = 0
