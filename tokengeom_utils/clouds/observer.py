@@ -192,7 +192,7 @@ class Observer:
 
 @lru_cache(1)
 def _per_cloud():
-    """The observables that are functions of a single cloud, by name; and the field of a Layer that may hold them."""
+    """The observables that are functions of one cloud: the function, and the field of a Layer that may hold it."""
     found = {}
     for row in OBSERVABLES.values():
         if row.per_cloud:

@@ -9,7 +9,7 @@ POINT = 64 * torch.finfo(torch.float64).eps
 
 
 def participation(cloud: torch.Tensor) -> torch.Tensor:
-    """Return (sum of eigenvalues)^2 / sum of their squares of the covariance matrices of clouds (..., token, feature)."""
+    """Return (sum of eigenvalues)^2 / sum of their squares of the covariance of clouds (..., token, feature)."""
     x = cloud.double()
     y = x - x.mean(-2, keepdim=True)
     size = _norm(y, keepdim=True)
