@@ -1,16 +1,24 @@
 # make book     everything from a clean machine to the built site (PROFILE=quick, standard or paper)
+# make lab      the chapters as notebooks in JupyterLab (OPTIONS="--no-browser --port 9000" and the like go to jupyter)
 # make lint     the quality gate: lint, format, types, conventions of scientific Python projects
 # make test     the quality gate, then all tests and their coverage
 # make bench    speed and memory, compared with common tools; on a quiet machine
+# make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
 # make results  measure the surveys in data/results again, about 20 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lint test bench results clean lock figure
+.PHONY: book lab lint test bench architectures results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
+
+# Chapters open as notebooks, not as text: a setting of this environment, not of the user.
+lab: .venv/.lab
+	@$(BIN)/tokengeom fetch-model
+	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer markdown
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(OPTIONS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -29,10 +37,14 @@ bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/surveys.py
 
+architectures: .venv/.test
+	@$(BIN)/python tests/architectures.py
+
 # One stamp for each set of extras; either is renewed when what is pinned changes.
 .venv/.book: EXTRAS := book,cluster,data,pocket
+.venv/.lab: EXTRAS := book,cluster,data,pocket,lab
 .venv/.test: EXTRAS := book,cluster,data,pocket,test
-.venv/.book .venv/.test: pyproject.toml constraints.txt
+.venv/.book .venv/.lab .venv/.test: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with  make PYTHON=...") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@start=$$(date +%s); $(BIN)/python -m pip install --quiet --upgrade 'pip>=24' && \
@@ -67,7 +79,7 @@ clean:
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --upgrade 'pip>=24'
-	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,pocket,test]' torch==2.13.0
+	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,pocket,lab,test]' torch==2.13.0
 	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock

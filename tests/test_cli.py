@@ -54,7 +54,7 @@ def profile(tmp_path, **changes):
         ({"scale_max": 256}, "exceeds N - 1 = 255"),
         ({"n_tokens": 2048, "scale_max": 64}, "has 1275 tokens"),
         ({"n_prompts": 1000}, "'pocket' has 125"),
-        ({"n_prompts": "two"}, "n_prompts must be a int"),
+        ({"n_prompts": "two"}, "n_prompts must be a whole number of at least 1, not 'two'"),
         ({"color": "blue"}, "unknown parameter color"),
     ],
 )
@@ -82,10 +82,10 @@ def test_an_unknown_profile_lists_the_known_ones(run, tmp_path):
         (("survey", "--show-job", "--out", "x"), "add --jobqueue FILE.yml"),
         (("book", "--profile", "nonsense"), "unknown profile 'nonsense'"),
         (("book", "--profile", "paper"), "a book shows one model"),
-        (("measure", "no-such-file.txt"), "there is no text file no-such-file.txt"),
+        (("measure", "no-such-file.txt"), "there is no file no-such-file.txt"),
         (("measure", "data/pocket.csv"), "is not a text file but a table"),
         (("measure", "README.md", "--shuffle", "6"), "cannot be cut into 4^6"),
-        (("export", "untrained", "x.txt"), "must end in .parquet, .nc or .zarr"),
+        (("export", "untrained", "x.txt"), "must end in .csv, .parquet, .nc or .zarr"),
         (("fetch-model", "no-such-model"), "unknown model 'no-such-model'"),
         (("--help",), "Measure the geometry"),
     ],
@@ -143,7 +143,7 @@ def test_a_text_that_is_too_short_is_refused(run, tmp_path, model):
     text = tmp_path / "short.txt"
     text.write_text("Only a few words.")
     code, _, err = run("measure", text, "--n-tokens", 64, "--scale-max", 16, "--out", tmp_path / "out.csv")
-    assert code == 2 and "fewer than n_tokens = 64" in err and not (tmp_path / "out.csv").exists()
+    assert code == 2 and "--n-tokens 64: short.txt has only 5 tokens" in err and not (tmp_path / "out.csv").exists()
 
 
 def test_measure_prints_one_line_per_layer_and_writes_a_table(run, tmp_path, model):
@@ -151,7 +151,7 @@ def test_measure_prints_one_line_per_layer_and_writes_a_table(run, tmp_path, mod
     code, text, _ = run("measure", PROJECT / "README.md", "--n-tokens", 128, "--scale-max", 16, "--out", out)
     assert code == 0
     assert sum("°" in line for line in text.splitlines()) == model.n_layers + 1
-    assert out.read_text().startswith("layer,scale,k")
+    assert out.read_text().startswith("variable,prompt,domain,shuffle,layer,scale,k,value\n")
 
 
 def test_the_installed_command_runs():
@@ -268,13 +268,6 @@ def test_a_survey_of_several_models_and_one_not_yet_begun(run, letters, tmp_path
     (out / "second" / "zarr.json").unlink()
     code, said, _ = run("doctor", out)
     assert code == 3 and "second, of which nothing is measured yet" in said
-
-
-def test_outside_a_checkout_the_error_points_to_the_profiles(tmp_path):
-    from tokengeom_utils.surveys.profiles import load_profile
-
-    with pytest.raises(tg.InputError, match="profiles lie in notebooks/profiles of a checkout.*path of a .yml file"):
-        load_profile("quick", tmp_path)
 
 
 @pytest.mark.parametrize("ending, package", [(".parquet", "pyarrow"), (".nc", "h5netcdf")])

@@ -1,10 +1,14 @@
 """Progress output: a bar on a terminal, lines in a log, nothing when quiet."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 
+import tokengeom_utils as tg
 from tokengeom_utils import console
 
 
@@ -62,3 +66,29 @@ def test_a_line_is_printed_as_it_is(screen):
     output = screen(False)
     console.say("[bold] is not markup")
     assert output.getvalue() == "[bold] is not markup\n"
+
+
+@pytest.mark.parametrize("encoding, arrow", [("cp1252", "?"), ("ascii", "?"), ("utf-8", "→")])
+def test_a_character_that_the_output_lacks_is_replaced(monkeypatch, encoding, arrow):
+    raw = io.BytesIO()
+    output = io.TextIOWrapper(raw, encoding=encoding)
+    monkeypatch.setattr(console, "console", Console(file=output, soft_wrap=True, highlight=False))
+    console.say("layer 1 → 2")
+    output.flush()
+    assert raw.getvalue().decode(encoding).strip() == f"layer 1 {arrow} 2"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_the_command_line_prints_on_every_console(tmp_path, encoding):
+    """A table has lines, and the name of a file any letters."""
+    tiny = tg.tiny_model()
+    tiny.network.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    text = tmp_path / "naïve → 一.txt"
+    text.write_text("To be, or not to be. " * 8, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "tokengeom_utils.cli", "measure", str(text), "--model", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    printed = done.stdout.decode(encoding)
+    assert "? ?.txt" in printed and "layer" in printed

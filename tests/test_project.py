@@ -113,7 +113,7 @@ def test_sources_name_no_machine_and_no_private_folder():
 @pytest.mark.parametrize("source", chapters(PROJECT), ids=lambda s: s.stem)
 def test_chapter_source(source):
     notebook = jupytext.read(source)
-    assert notebook.metadata["kernelspec"]["language"] == "python"
+    assert notebook.metadata["language_info"]["name"] == "python"  # JupyterLab then starts the kernel without asking
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
     for cell in code:

@@ -4,9 +4,11 @@ import re
 import tomllib
 
 import pytest
+import typer
 import yaml
 from conftest import PROJECT
 
+from tokengeom_utils.cli import app
 from tokengeom_utils.version import __version__
 
 PYPROJECT = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
@@ -62,7 +64,21 @@ def test_the_workflow_tests_builds_and_publishes():
     steps = {name: [step.get("run", step.get("uses")) for step in job["steps"]] for name, job in jobs.items()}
     assert any(step.startswith("make test") for step in steps["test"])
     assert any("tokengeom book" in step for step in steps["book"])
-    assert jobs["publish"]["needs"] == ["test", "book"] and "actions/deploy-pages" in steps["publish"][-1]
+    assert jobs["publish"]["needs"] == ["test", "systems", "book"] and "actions/deploy-pages" in steps["publish"][-1]
+
+
+def test_the_workflow_runs_on_windows_and_macos():
+    """Nothing there needs make or a folder of Unix; the tests exist, and the commands are understood."""
+    job = yaml.safe_load(WORKFLOW)["jobs"]["systems"]
+    assert job["strategy"]["matrix"]["os"] == ["windows-latest", "macos-latest"]
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert not [command for command in commands if "make" in command or ".venv/bin" in command or "'" in command]
+    (tests,) = [command for command in commands if "pytest" in command]
+    assert all((PROJECT / name).exists() for name in tests.split()[3:])
+    for command in commands:
+        name, *arguments = command.split()
+        if name == "tokengeom":
+            typer.main.get_command(app).commands[arguments[0]].make_context(arguments[0], arguments[1:])
 
 
 def test_the_workflow_uses_official_actions_and_the_least_permissions():

@@ -59,6 +59,8 @@ from .surveys.paper import open_paper as open_paper
 from .surveys.plan import LazyModel as LazyModel
 from .surveys.results import open_results as open_results
 from .surveys.run import survey as survey
+from .surveys.single import comparable as comparable
+from .surveys.single import fit_sizes as fit_sizes
 from .theory import logits as logits
 from .theory import meanfield as meanfield
 from .theory import shapes as shapes

@@ -21,6 +21,7 @@ MODEL_HELP = "smollm2-135m, a folder, a Hub id such as owner/name, or untrained:
 Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
 Profile = Annotated[str, typer.Option(help="quick, standard, paper, or the path of a .yml file.")]
 ScaleMax = typer.Option(min=2, help="Largest range scaling of the intrinsic dimension.")
+Bos = typer.Option(help="Beginning-of-sequence token before each prompt: never, auto (as the tokenizer does), always.")
 
 
 @app.command()
@@ -38,16 +39,23 @@ def book(
     A second run redoes only what changed.
 
     Exit code 0: built. 1: a chapter or the site failed. 2: bad input. 3: the survey stopped early; rerun to resume.
+    130: stopped by Ctrl-C; rerun to resume.
     """
-    from .site.build import build_book
+    try:
+        from .site.build import build_book
 
-    build_book(profile, out=out, results=results, model=model)
+        build_book(profile, out=out, results=results, model=model)
+    except KeyboardInterrupt:
+        print("tokengeom: stopped; finished chapters are kept: rerun the same command to resume", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @app.command()
 def survey(
     out: Annotated[Path, typer.Option(help="Zarr store to create or to complete.")],
-    profile: Profile = "quick",
+    profile: Annotated[
+        str | None, typer.Option(help="quick, standard, paper, or the path of a .yml file; without one, as in quick.")
+    ] = None,
     model: Model = None,
     prompts: Annotated[str | None, typer.Option(help="pocket, pile-10k, or the path of your own texts.")] = None,
     n_prompts: Annotated[
@@ -65,6 +73,7 @@ def survey(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16, ...")] = None,
+    bos: Annotated[str | None, Bos] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Measurements per forward pass.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes on this machine.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler: tcp://HOST:PORT.")] = None,
@@ -105,10 +114,9 @@ def survey(
         k_max=k_max,
         device=device,
         dtype=dtype,
+        bos=bos,
         batch=batch,
     )
-    if prompts and n_prompts is None:  # the profile's number is that of its own prompts
-        parameters["n_prompts"] = None
     degrees = parameters["shuffles"] if parameters["n_shuffled"] else []
     check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
     from .console import say
@@ -151,13 +159,15 @@ def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]) -> No
 @app.command()
 def export(
     store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
-    out: Annotated[Path, typer.Argument(help="File to write; it must end in .parquet, .nc, or .zarr.")],
+    out: Annotated[Path, typer.Argument(help="File to write; it must end in .csv, .parquet, .nc, or .zarr.")],
 ) -> None:
-    """Write a survey as a tidy Parquet table, as NetCDF, or as a compact Zarr store."""
+    """Write a survey as a tidy table (CSV or Parquet), as NetCDF, or as a compact Zarr store."""
     from .console import say
+    from .surveys.export import check_export
     from .surveys.export import export as write
     from .surveys.results import open_results
 
+    check_export(out)
     results = open_results(store)
     write(results, out)
     say(f"{results.sizes['prompt']} prompts in {out}")
@@ -167,34 +177,80 @@ def export(
 def measure(
     text: Annotated[Path, typer.Argument(help="A text file.")],
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "smollm2-135m",
-    n_tokens: Annotated[int, typer.Option(min=4, help="Measure this many tokens from the start of the text.")] = 1024,
-    shuffle: Annotated[int, typer.Option(min=0, help="Degree of shuffling.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 42,
-    scale_max: Annotated[int, ScaleMax] = 256,
-    out: Annotated[Path | None, typer.Option(help="Also write every observable to this .csv file.")] = None,
+    n_tokens: Annotated[
+        int | None, typer.Option(min=4, help="Tokens from the start of the text; up to 1024 if not given.")
+    ] = None,
+    shuffle: Annotated[int, typer.Option(min=0, max=20, help="Degree of shuffling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffle.")] = 42,
+    scale_max: Annotated[int | None, ScaleMax] = None,
+    bos: Annotated[str, Bos] = "never",
+    out: Annotated[Path | None, typer.Option(help="Also write every observable to this .csv or .parquet file.")] = None,
 ) -> None:
-    """Measure one text and print one line per layer."""
-    from .prompts.files import TABLES
-    from .surveys.request import check_request
+    """Measure one text and print one line per layer.
 
-    k_max = min(31, n_tokens - 1)
-    check_request(n_tokens, (shuffle,), scale_max, k_max)
-    if not text.is_file():
-        raise InputError(f"there is no text file {text}: check the path")
-    if text.suffix in TABLES:
-        raise InputError(f"{text} is not a text file but a table: measure its texts with  tokengeom survey --prompts")
+    Without --n-tokens and --scale-max, the sizes are the largest that fit the text, up to 1024 and 256.
+    """
+    from .models.bos import check_rule
+    from .surveys.single import check_options
+
+    check_options(n_tokens, scale_max, shuffle)
+    check_rule(bos)
+    text = _text_file(text)
+    if out:
+        out = _table_file(out)
     from .console import console, say
+    from .models.advice import advice
     from .models.load import load_model
     from .prompts.load import load_prompts
+    from .surveys.export import export as write
     from .surveys.measure import measure as measure_prompt
+    from .surveys.single import as_survey, fit_options
 
     prompt = load_prompts(text)[0]
-    with console.status(f"measuring {n_tokens} tokens of {text.name} ..."):
-        found = measure_prompt(load_model(model), prompt, shuffle, n_tokens, seed, scale_max, k_max)
+    loaded = load_model(model, bos=bos)
+    available = loaded.lengths([prompt.text])[0]
+    sizes = fit_options(available, n_tokens, scale_max, shuffle, text.name)
+    part = (
+        f"all {available:,}" if sizes["n_tokens"] == available else f"the first {sizes['n_tokens']:,} of {available:,}"
+    )
+    say(f"{text.name}: {part} tokens, scales up to {sizes['scale_max']}, up to {sizes['k_max']} neighbors")
+    if line := advice(loaded, loaded.tokenize(prompt.text, sizes["n_tokens"]), text.name):
+        say(line)
+    with console.status(f"measuring {sizes['n_tokens']:,} tokens of {text.name} ..."):
+        found = measure_prompt(loaded, prompt, shuffle, seed=seed, **sizes)
     console.print(_table(found, text.name))
     if out:
-        found.to_dataframe().to_csv(out)
+        write(as_survey(found, prompt, shuffle), out, replace=True)
         say(f"all observables are in {out}")
+
+
+def _text_file(text):
+    """The path of a text, checked without reading it."""
+    from .paths import local_path
+    from .prompts.raw import ending
+    from .prompts.tables import TABLES
+
+    text = local_path(text, "the text")
+    several = f"measure its texts with  tokengeom survey --prompts {text} --out texts.zarr"
+    if text.is_dir():
+        raise InputError(f"{text} is not a text file but a folder: {several}")
+    if not text.exists():
+        raise InputError(f"there is no file {text}: check the path")
+    if ending(text) in TABLES:
+        raise InputError(f"{text} is not a text file but a table: {several}")
+    return text
+
+
+def _table_file(out):
+    """The path of a table to be written, checked before the work."""
+    from .surveys.export import TABLES, check_export
+
+    out = check_export(out, TABLES, "--out")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder: add the name of a file")
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}: make it first, or choose another")
+    return out
 
 
 def _table(found, name):
@@ -207,15 +263,22 @@ def _table(found, name):
         table.add_column(heading, justify="right")
     for layer in found.layer.values:
         row = found.sel(layer=layer)
-        d, e = row.intrinsic_dimension[0].item(), row.intrinsic_dimension_error[0].item()
         table.add_row(
             str(layer),
-            f"{d:.2f} ± {e:.2f}",
-            f"{row.neighborhood_overlap[1].item():.3f}",
-            f"{row.cosine_similarity.item():.3f}",
-            f"{row.neighbor_angle.item():.1f}°",
+            _shown(row.intrinsic_dimension[0], ".2f", f" ± {row.intrinsic_dimension_error[0].item():.2f}"),
+            _shown(row.neighborhood_overlap[1], ".3f"),
+            _shown(row.cosine_similarity, ".3f"),
+            _shown(row.neighbor_angle, ".1f", "°"),
         )
+    table.caption = "- the overlap is with the next layer, and the last layer has none"
+    if found.intrinsic_dimension[:, 0].isnull().any() or found.neighbor_angle.isnull().any():
+        table.caption += "\n- a dimension or an angle needs more distinct tokens"
     return table
+
+
+def _shown(value, form, unit=""):
+    """A number as it is printed; a dash where it is not defined."""
+    return "-" if value.isnull() else f"{value.item():{form}}{unit}"
 
 
 @app.command("fetch-model")
@@ -250,7 +313,10 @@ def main() -> None:
 
     An error is one line on standard error. Exit code 1: a failed build. 2: bad input. 3: an incomplete survey.
     """
+    from .console import never_fail_to_print
+
     processor.apply()
+    never_fail_to_print()
     warnings.formatwarning = lambda message, *_: f"tokengeom: {message}\n"
     if not sys.stderr.isatty():  # progress bars of libraries belong on a terminal, not in a log
         os.environ.setdefault("TQDM_DISABLE", "1")

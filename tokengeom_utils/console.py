@@ -1,5 +1,6 @@
 """Progress output: a bar on a terminal, an occasional line in a log."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +26,29 @@ def say(text: str) -> None:
     Parameters
     ----------
     text : str
-        Printed as it is, without markup.
+        Printed as it is, without markup. A character that the output cannot encode becomes a question mark.
+
+    Examples
+    --------
+    >>> say("3 prompts")
+    3 prompts
     """
+    encoding = console.encoding
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.encode(encoding, "replace").decode(encoding)
     console.print(text, markup=False)
+
+
+def never_fail_to_print() -> None:
+    """Let standard output and standard error replace characters that they cannot encode.
+
+    Outputs of Windows and of the locale ``C`` lack many: a name of a file, or the lines around a table.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not one that a test or a notebook has put in its place
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager

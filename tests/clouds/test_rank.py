@@ -28,7 +28,7 @@ def test_exact_cases():
     cross = torch.cat([torch.eye(5), -torch.eye(5)]).double()
     assert effective_rank(cross).item() == pytest.approx(5, rel=1e-12)
     assert effective_rank(cross[:, :1] * torch.ones(4, dtype=torch.float64)).item() == pytest.approx(1, rel=1e-12)
-    assert effective_rank(torch.eye(8)).item() == pytest.approx(7, rel=1e-12)  # a simplex of 8 points spans 7 directions
+    assert effective_rank(torch.eye(8)).item() == pytest.approx(7, rel=1e-12)  # a simplex of 8 points
 
 
 def test_one_massive_token_brings_it_close_to_one():

@@ -9,7 +9,7 @@ import transformers as hf
 
 import tokengeom_utils as tg
 from tokengeom_utils import LanguageModel, halve_layers, stream_clouds, switched_clouds
-from tokengeom_utils.models.extract import CHUNK, _blocks
+from tokengeom_utils.models.extract import CHUNK
 
 SIZES = {
     "vocab_size": 97,
@@ -92,7 +92,7 @@ def test_the_halves_of_a_layer_add_up(family):
     torch.testing.assert_close(alone.halfway, alone.ends[1:], rtol=0, atol=0)
     torch.testing.assert_close(alone.halfway[0], halfway[0])
     with torch.no_grad():  # the same network with feed-forward parts that return zero
-        for block in _blocks(model):
+        for block in model.anatomy.blocks:
             for weight in block.get_submodule(LAST_MATRIX.get(family, "mlp.down_proj")).parameters():
                 weight.zero_()
     silent = tg.token_clouds(model, ids)

@@ -7,12 +7,11 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import gguf
 import numpy as np
 import pytest
 import torch
 import transformers as hf
-from tokenizers import pre_tokenizers
+from tiny_gguf import write_gguf
 
 import tokengeom_utils as tg
 from tokengeom_utils.models import bundled
@@ -132,46 +131,10 @@ def test_a_tokenizer_loads_without_its_model(folder, model, prompt):
 
 
 @pytest.fixture
-def gguf_folder(tmp_path):
-    """A small random Llama in a GGUF file, with a tokenizer of its own."""
-    features, inner, layers, rng = 32, 48, 2, np.random.default_rng(0)
-    tokens = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġt", "he"]
-    file = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
-    file.add_context_length(64)
-    file.add_embedding_length(features)
-    file.add_block_count(layers)
-    file.add_feed_forward_length(inner)
-    file.add_head_count(2)
-    file.add_head_count_kv(2)
-    file.add_rope_dimension_count(features // 2)
-    file.add_layer_norm_rms_eps(1e-5)
-    file.add_vocab_size(len(tokens))
-    file.add_tokenizer_model("gpt2")
-    file.add_token_list(tokens)
-    file.add_token_merges(["Ġ t", "h e"])
-    file.add_token_types([3] + [1] * (len(tokens) - 1))
-    file.add_bos_token_id(0)
-    file.add_eos_token_id(0)
-    square = (features, features)
-    shapes = {
-        "attn_q": square,
-        "attn_k": square,
-        "attn_v": square,
-        "attn_output": square,
-        "attn_norm": (features,),
-        "ffn_gate": (inner, features),
-        "ffn_up": (inner, features),
-        "ffn_down": (features, inner),
-        "ffn_norm": (features,),
-    }
-    names = {f"blk.{i}.{name}.weight": shape for i in range(layers) for name, shape in shapes.items()}
-    names |= {"token_embd.weight": (len(tokens), features), "output_norm.weight": (features,)}
-    for name, shape in names.items():
-        file.add_tensor(name, rng.normal(0, 0.1, shape).astype(np.float32))
-    file.write_header_to_file()
-    file.write_kv_data_to_file()
-    file.write_tensors_to_file()
-    file.close()
+def gguf_folder(tmp_path, monkeypatch):
+    """A folder with a small random Llama in a GGUF file; copies go to a cache of its own."""
+    monkeypatch.setenv("TOKENGEOM_CACHE", str(tmp_path / "cache"))
+    write_gguf(tmp_path / "tiny.gguf")
     return tmp_path
 
 
@@ -185,7 +148,7 @@ def test_a_gguf_file_loads(gguf_folder):
     twin = tg.load_model(f"untrained:{gguf_folder}")
     assert twin.network.model.embed_tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
     (gguf_folder / "other.gguf").write_bytes(b"")
-    with pytest.raises(tg.InputError, match="holds 2 GGUF files: choose one by its path, such as .*/other.gguf"):
+    with pytest.raises(tg.InputError, match="holds 2 GGUF models: choose one by its path, such as .*/other.gguf"):
         tg.load_model(gguf_folder)
 
 

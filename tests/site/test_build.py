@@ -14,7 +14,6 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import PROJECT, TINY
 
 from tokengeom_utils.errors import BuildError, InputError
@@ -22,6 +21,7 @@ from tokengeom_utils.site.build import build_book, chapters
 from tokengeom_utils.site.build import kernels as kernels_module
 from tokengeom_utils.site.build.contents import read_chapter
 from tokengeom_utils.site.build.execute import Run, execute_chapter
+from tokengeom_utils.site.build.rerun import rerun_commands
 
 SOURCES = chapters(PROJECT)
 
@@ -108,8 +108,7 @@ def test_a_box_under_each_figure_shows_how_to_reproduce_it(book, source):
         assert {"package", "versions", *read_chapter(source).inputs} <= set(about["key"])
         for part, value in about["key"].items():
             assert f"{part} {value[:16]}" in box
-        given = re.search(r"papermill \S+\.ipynb executed\.ipynb -k python3 -y '(\{.*\})'", box)
-        assert yaml.safe_load(given[1]) == about["parameters"]
+        assert all(line in box for line in rerun_commands(source.stem, about["parameters"]).splitlines())
         assert f"{about['seconds']:.0f} s" in box and ("seed" not in about["parameters"] or "seed 42" in box)
 
 
@@ -153,21 +152,20 @@ def test_the_command_in_a_box_reproduces_the_figure(book):
     command = re.search(r"~~~bash\n(.*?)~~~", box, re.S)[1]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     subprocess.run(
-        ["bash", "-ec", command],
-        cwd=project / "notebooks",
+        ["sh", "-ec", command],
+        cwd=project,
         check=True,
         capture_output=True,
         env=os.environ | {"PATH": path},
     )
-    made = nbformat.read(project / "notebooks" / "executed.ipynb", 4)
+    made = nbformat.read(project / "_build" / "rerun" / f"{stem}.ipynb", 4)
     tables = [
         output.data["text/csv"]
         for cell in made.cells
         for output in cell.get("outputs", [])
         if "text/csv" in output.get("data", {})
     ]
-    for file in (f"{stem}.ipynb", "executed.ipynb"):
-        (project / "notebooks" / file).unlink()
+    assert not list((project / "notebooks").glob("*.ipynb"))
     pd.testing.assert_frame_equal(
         pd.read_csv(io.StringIO(tables[0])), pd.read_csv(downloads(out, stem)[f"{name}.csv"]), rtol=1e-9
     )
@@ -304,7 +302,7 @@ def test_a_chapter_must_declare_what_it_reads(book, forks, monkeypatch):
     missing = f"^{COSINE}.md reads CONTRIBUTING.md, README.md without declaring it"
     with changed(source, curious), pytest.raises(BuildError, match=missing):
         build_book(TINY, project, out)
-    declared = source.read_text().replace("  inputs:\n", "  inputs:\n    - no_such_file.md\n")
+    declared = source.read_text().replace("  inputs: [", "  inputs: [no_such_file.md, ")
     missing = f"^{COSINE}.md declares the input no_such_file.md, which does not exist"
     with changed(source, declared), pytest.raises(BuildError, match=missing):
         build_book(TINY, project, out)

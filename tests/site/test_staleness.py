@@ -183,6 +183,9 @@ def test_files_that_are_read_without_a_declaration_are_found(project):
     assert found("seed = 1", INPUTS) == sorted([*rest, "the survey"])
     assert found('results = ""', INPUTS) == rest
     assert "data/pocket.csv" not in found(front="tokengeom:\n  inputs: [data]\n")
+    survey = data_path("pocket.csv")  # a bundled survey, and an input of the chapter at the same time
+    assert not {"data/pocket.csv", "the survey"} & set(found(front="tokengeom:\n  inputs: [data]\n"))
+    assert "the survey" in found()
 
 
 def test_a_process_records_the_files_it_reads(tmp_path):

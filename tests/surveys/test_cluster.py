@@ -25,6 +25,8 @@ from tokengeom_utils.surveys.crowd import _LOST, Crowd, _result
 from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.measure import GPU_BATCH
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops and kills processes by signals of POSIX")
+
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
 
@@ -268,6 +270,30 @@ def test_a_job_that_ends_is_submitted_again(folder, tmp_path, monkeypatch):
     assert report.is_sound and not report.missing
 
 
+@pytest.mark.parametrize("name, command", [("slurm", "sbatch"), ("pbs", "qsub"), ("lsf", "bsub")])
+def test_a_machine_without_the_batch_system(tmp_path, name, command, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "jobs.yml"
+    path.write_text(yaml.safe_dump({"scheduler": name, "options": {"cores": 1, "memory": "2GB"}}))
+    why = f"--jobqueue {path} is for {name}, but this machine has no command {command}"
+    with pytest.raises(tg.InputError, match=why), open_client(jobqueue=path):
+        pass
+    assert "dask" in job_script(read_jobs(path))  # which needs no batch system
+
+
+def test_a_batch_system_that_refuses_the_jobs(folder, tmp_path, monkeypatch, caplog):
+    for name, text in {"sbatch": "echo sbatch: error: invalid partition gpu >&2; exit 1", "scancel": "exit 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    path = tmp_path / "jobs.yml"
+    path.write_text(yaml.safe_dump({"scheduler": "slurm", "options": {"cores": 1, "memory": "2GB"}}))
+    why = r"refuses the jobs \(sbatch: error: invalid partition gpu\): correct the --jobqueue file"
+    with pytest.raises(PartialSurvey, match=why), open_client(jobqueue=path) as client:
+        tiny_survey.run(folder, tmp_path / "survey.zarr", client=client)
+    assert "Traceback" not in caplog.text
+
+
 def test_no_scheduler_and_too_many_clusters(monkeypatch):
     monkeypatch.setattr("tokengeom_utils.surveys.cluster.ANSWER", 1.0)
     with (
@@ -327,8 +353,11 @@ def test_the_script_that_would_be_submitted(tmp_path, scheduler, extra, expected
 
 @pytest.mark.parametrize("text, words", [
     ("scheduler: cron", "must be one of slurm, pbs, lsf"), ("scheduler: slurm\ncolor: blue", "unknown entry color"),
-    ("scheduler: slurm\njobs: many", "jobs must be a int"), ("- 1", "must hold"), (":", "must hold|not valid YAML"),
+    ("scheduler: slurm\njobs: many", "jobs must be a whole number of at least 1, not 'many'"),
+    ("- 1", "must hold"), (":", "must hold|not valid YAML"),
     ("scheduler: slurm\noptions: {nonsense: 1, cores: 1, memory: 1GB}", "cannot be described"),
+    ("scheduler: slurm\njobs: 0", "jobs must be a whole number of at least 1, not 0"),
+    ("scheduler: slurm\noptions: 4", "options must be a list of  name: value"),
     ("scheduler: slurm\noptions: {walltime: 4:00:00}", "number 14400: put it in quotes"),
 ])  # fmt: skip
 def test_an_invalid_description_of_jobs(tmp_path, text, words):

@@ -51,6 +51,7 @@ def lines(path):
     return "\n".join(line for report in examine(path) for line in report.lines())
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_at_twenty_random_moments(tmp_path):
     done = subprocess.run(
         [sys.executable, HERE / "tiny_survey.py", tmp_path, "20"],
@@ -257,7 +258,7 @@ def test_two_processes_on_one_store(tiny, whole, copy, tmp_path):
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"},
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{HERE}"},
     ) as other:
         assert other.stdout.readline() == "held\n"
         for path in (copy, tmp_path / "link.zarr"):
@@ -338,7 +339,7 @@ def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_b
     with pytest.warns(UserWarning, match="text-1 is measured again"):
         tiny_survey.run(tiny, out)
     assert tiny_survey.files(out) == tiny_survey.files(whole)
-    assert sizes == {3}
+    assert sizes - {2} == {3}  # a new model is examined with two prompts
 
 
 def test_a_packed_store_is_only_for_reading(tiny, tmp_path):
@@ -460,5 +461,8 @@ def test_exports_hold_the_same_numbers(whole, tmp_path):
         row.set_index("scale").value, results.intrinsic_dimension.sel(prompt="text-1", shuffle=2, layer=1)
     )
     assert len(table.query("variable == 'loss'")) == 16
+    tg.export(results, tmp_path / "survey.CSV")
+    as_text = pandas.read_csv(tmp_path / "survey.CSV", dtype=dict.fromkeys(("layer", "scale", "k"), "Int32"))
+    pandas.testing.assert_frame_equal(as_text, table, check_dtype=False, check_categorical=False)
     with pytest.raises(tg.InputError, match="must end in"):
         tg.export(results, tmp_path / "survey.xls")

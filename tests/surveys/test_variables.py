@@ -182,7 +182,7 @@ def test_a_dataset_without_anything_missing_is_a_plain_one(whole, recwarn):
     assert SurveyDataset.__slots__ == () and not hasattr(SurveyDataset(), "__dict__") and not recwarn.list
 
 
-@pytest.mark.parametrize("ending", [".zarr", ".nc", ".parquet"])
+@pytest.mark.parametrize("ending", [".zarr", ".nc", ".parquet", ".csv"])
 def test_an_old_store_is_exported(old, tmp_path, ending):
     import pandas
 
@@ -199,7 +199,8 @@ def test_an_old_store_is_exported(old, tmp_path, ending):
         with xr.open_dataset(path, engine="h5netcdf") as read:
             assert set(read.data_vars) == set(results.data_vars)
     else:
-        assert set(pandas.read_parquet(path).variable) == set(UNRECORDED)
+        table = pandas.read_csv(path) if ending == ".csv" else pandas.read_parquet(path)
+        assert set(table.variable) == set(UNRECORDED)
 
 
 def test_a_selection_of_variables_is_exported_as_one(copy, tmp_path):

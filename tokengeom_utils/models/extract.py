@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from .language_model import LanguageModel
+from .passes import input_of, last_states, output_of, run_backbone, split_logits, watching
+from .vocabulary import check_ids
 
 #: positions whose logits are held at once: 128 x 128,000 float32 logits are 65 MB
 CHUNK = 128
@@ -89,8 +91,9 @@ def stream_clouds(
     r"""Run prompts through a model and hand over each layer's token cloud as soon as it exists.
 
     The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the first the
-    embeddings, the last taken *after* the final norm. No layer is kept, and only :data:`CHUNK` positions of the logits
-    exist at a time, so the memory is that of the forward pass alone.
+    embeddings, the last taken *after* the final norm. (Mamba's family keeps no embeddings there; here they do.) No
+    layer is kept, and only :data:`CHUNK` positions of the logits exist at a time, so the memory is that of the forward
+    pass alone. The logits are those of the model's own head.
 
     Parameters
     ----------
@@ -111,12 +114,15 @@ def stream_clouds(
     -------
     torch.Tensor, shape (..., token - 1), float32
         Loss of predicting token i + 1 from the tokens up to i, :math:`-\ln p(t_{i+1} \mid t_1, \dots, t_i)`, in nats.
-        Its mean is the loss that transformers reports.
+        Its mean is the loss that transformers reports. What precedes every prompt (:attr:`LanguageModel.bos`) is seen
+        by all tokens, but it is in no cloud, and nothing that it predicts counts.
 
     Raises
     ------
     InputError
-        If a prompt has fewer than two tokens, or more than the model has positions for.
+        If a prompt has fewer than two tokens, more than the model has positions for, or one that the model has no
+        embedding for; if the model's token clouds or logits are not defined (see
+        :mod:`tokengeom_utils.models.anatomy`).
 
     See Also
     --------
@@ -149,6 +155,7 @@ def stream_clouds(
     >>> len(norms)
     3
     """
+    anatomy, front = model.anatomy, len(model.prefix)
     ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
     n_tokens = ids.shape[-1]
     limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
@@ -156,30 +163,29 @@ def stream_clouds(
         raise InputError(
             f"the prompt has {n_tokens} tokens, but at least 2 are needed for a prediction: use a longer text"
         )
-    if limit and n_tokens > limit:
+    if limit and n_tokens + front > limit > 0:
+        before = f", and {front} in front of them" if front else ""
         raise InputError(
-            f"the prompt has {n_tokens} tokens, but {model.name} has positions for {limit}: use fewer tokens"
+            f"the prompt has {n_tokens} tokens{before}, but {model.name} has positions for {limit}: use fewer tokens"
         )
 
+    check_ids(model, token_ids.cpu() if torch.is_tensor(token_ids) else token_ids)
+
     def hand_over(states):
+        states = states[:, front:]
         on_cloud(states if ids.ndim > 1 else states[0])
 
-    def before_block(block, args, kwargs):
-        hand_over(args[0] if args else kwargs["hidden_states"])
-
-    backbone = model.network.base_model
-    with ExitStack() as hooks:
-        for block in _blocks(model):
-            hooks.callback(block.register_forward_pre_hook(before_block, with_kwargs=True).remove)
-        last = backbone(input_ids=ids.reshape(-1, n_tokens), use_cache=False).last_hidden_state
-    hand_over(last)
-    return _loss(model.network, last, ids.reshape(-1, n_tokens), on_log_p).reshape(*ids.shape[:-1], -1)
+    prompts = _behind_prefix(model, ids.reshape(-1, n_tokens))
+    with watching(anatomy.blocks, hand_over):
+        output = run_backbone(model.network, anatomy.backbone, prompts)
+    hand_over(last_states(output))
+    return _loss(model, output, prompts, on_log_p).reshape(*ids.shape[:-1], -1)
 
 
-def _blocks(model):
-    """The transformer blocks, whatever name the architecture gives them."""
-    modules = model.network.base_model.modules()
-    return next(m for m in modules if isinstance(m, torch.nn.ModuleList) and len(m) == model.n_layers)
+def _behind_prefix(model, ids):
+    """Token ids (prompt, token) behind the tokens that precede every prompt of the model."""
+    prefix = torch.tensor(model.prefix, dtype=torch.long, device=ids.device)
+    return torch.cat([prefix.expand(len(ids), -1), ids], -1) if model.prefix else ids
 
 
 def token_clouds(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> TokenClouds:
@@ -222,7 +228,7 @@ def token_clouds(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> T
     """
     layers: list[torch.Tensor] = []
     last_block: list = []
-    hook = _blocks(model)[-1].register_forward_hook(lambda block, args, out: last_block.append(out))
+    hook = model.anatomy.blocks[-1].register_forward_hook(lambda block, args, out: last_block.append(out))
     try:
         loss = stream_clouds(model, token_ids, layers.append)
     finally:
@@ -233,13 +239,8 @@ def token_clouds(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> T
             f"the layers of {model.name} have different widths, {widths}, so its clouds cannot be "
             "stacked: use stream_clouds"
         )
-    before_norm = _states(last_block[0]).reshape(layers[-1].shape)
+    before_norm = output_of(last_block[0])[0, len(model.prefix) :]
     return TokenClouds(torch.stack(layers), loss, before_norm)
-
-
-def _states(output):
-    """The hidden states in the output of a block or a part of one; some return more beside them."""
-    return output if torch.is_tensor(output) else output[0]
 
 
 @torch.inference_mode()
@@ -290,14 +291,15 @@ def halve_layers(
     """
     scale = getattr(model.network.config.get_text_config(), "residual_multiplier", 1.0)  # Granite
     parts: dict[str, torch.Tensor] = {}
+    front = len(model.prefix)
     ends: list[torch.Tensor] = []
     halfway: list[torch.Tensor] = []
 
     def keep(name):
-        return lambda module, args, out: parts.__setitem__(name, scale * _states(out))
+        return lambda module, args, out: parts.__setitem__(name, scale * output_of(out))
 
     def layer_done(block, args, kwargs, out):
-        before, after = args[0] if args else kwargs["hidden_states"], _states(out)
+        before, after = input_of(args, kwargs), output_of(out)
         middle = before + parts.get("attention", torch.nan)
         off = (middle + parts.get("feed-forward", torch.nan) - after).abs().max()
         if not off <= 64 * torch.finfo(after.dtype).eps * after.abs().max():
@@ -306,17 +308,17 @@ def halve_layers(
                 "part, so they cannot be halved: use another model"
             )
         after = middle if attention_only else after
-        ends.extend([before[0], after[0]][bool(ends) :])
-        halfway.append(middle[0])
+        ends.extend([before[0, front:], after[0, front:]][bool(ends) :])
+        halfway.append(middle[0, front:])
         return after if torch.is_tensor(out) else (after, *out[1:])
 
     with ExitStack() as hooks:
-        for block in _blocks(model):
+        for block in model.anatomy.blocks:
             for name, module in _parts(block).items():
                 hooks.callback(module.register_forward_hook(keep(name)).remove)
             hooks.callback(block.register_forward_hook(layer_done, with_kwargs=True).remove)
         ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
-        model.network.base_model(input_ids=ids[None], use_cache=False)
+        run_backbone(model.network, model.anatomy.backbone, _behind_prefix(model, ids[None]))
     return LayerHalves(torch.stack(ends), torch.stack(halfway))
 
 
@@ -344,7 +346,8 @@ def switched_clouds(
     model : LanguageModel
     token_ids : array_like of int, shape (prompt, token)
     mask : bool
-        Whether a token attends only to itself and to earlier tokens.
+        Whether a token attends only to itself and to earlier tokens (within a window, if the model has one); otherwise
+        all tokens attend to all.
     positions : bool
         Whether the tokens have different positions; if not, all have position 0.
 
@@ -370,14 +373,15 @@ def switched_clouds(
     >>> torch.allclose(there, back.flip(1), atol=1e-5)
     True
     """
-    network: Any = model.network.base_model
-    ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
-    n, dtype = ids.shape[-1], network.dtype
-    hidden = torch.full((n, n), torch.finfo(dtype).min if mask else 0, dtype=dtype, device=ids.device).triu(1)
+    ids = _behind_prefix(model, torch.as_tensor(token_ids, dtype=torch.long, device=model.device))
+    n = ids.shape[-1]
     places = torch.arange(n, device=ids.device) * positions
-    output = network(input_ids=ids, position_ids=places.expand_as(ids), attention_mask=hidden.expand(len(ids), 1, n, n),
-                     output_hidden_states=True, use_cache=False)  # fmt: skip
-    return torch.stack(output.hidden_states, 1)
+    # No token is padding, so the model builds its own mask, windows of attention included; or nothing is hidden.
+    attends = torch.ones_like(ids) if mask else torch.zeros(len(ids), 1, n, n, dtype=model.network.dtype).to(ids.device)
+    backbone: Any = model.anatomy.backbone
+    output = backbone(input_ids=ids, position_ids=places.expand_as(ids), attention_mask=attends,
+                      output_hidden_states=True, use_cache=False)  # fmt: skip
+    return torch.stack(output.hidden_states, 1)[:, :, len(model.prefix) :]
 
 
 def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None:
@@ -385,7 +389,8 @@ def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None
 
     The logits are linear in the last hidden state, :math:`z = W x + b`, so
     :math:`\lVert z_i - z_j \rVert = \lVert R (x_i - x_j) \rVert` with the triangular factor :math:`R` of
-    :math:`W = Q R`. The vocabulary does not enter.
+    :math:`W = Q R`. The vocabulary does not enter. A constant by which some models multiply their logits is left out:
+    dimension and overlap do not depend on it.
 
     Parameters
     ----------
@@ -397,7 +402,8 @@ def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None
     Returns
     -------
     torch.Tensor, shape (..., token, feature), float64
-        None if the model applies a nonlinear cap to its logits (soft capping).
+        None if the model's logits are not linear in the last hidden state, because they are capped or its head has more
+        than one layer.
 
     See Also
     --------
@@ -419,25 +425,16 @@ def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None
     >>> torch.allclose(torch.pdist(logits), torch.pdist(tg.logit_cloud(model, last)))
     True
     """
-    if getattr(model.network.config.get_text_config(), "final_logit_softcapping", None):
-        return None
-    return last.double() @ model.logit_factor.T
+    return last.double() @ model.logit_factor.T if model.anatomy.has_linear_head else None
 
 
-def _loss(network, last_hidden, ids, on_log_p):
+def _loss(model, output, ids, on_log_p):
     """Next-token cross-entropy, a chunk of positions at a time."""
-    head = network.get_output_embeddings()
-    config = network.config.get_text_config()
-    softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
-    # Cohere multiplies its logits, Granite divides them.
-    scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
-    states, targets = last_hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
+    front = len(model.prefix)  # the first token of a prompt is predicted by none of its own
+    states, targets = last_states(output)[:, front:-1].flatten(0, 1), ids[:, front + 1 :].flatten()
     losses = []
-    for chunk, following in zip(states.split(CHUNK), targets.split(CHUNK), strict=True):
-        logits = head(chunk).float() * scale
-        if softcap:
-            logits = softcap * torch.tanh(logits / softcap)
-        log_p = logits.log_softmax(-1)
+    for logits, following in split_logits(model.network, model.anatomy.backbone, output, states, targets, CHUNK):
+        log_p = logits.float().log_softmax(-1)
         if on_log_p:
             on_log_p(log_p)
         losses.append(-log_p.gather(-1, following[:, None])[:, 0])

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .safety import find_weights, safetensors_names, without_weights
+from .gguf_files import models, parts
+from .safety import check_not_adapter, find_weights, safetensors_names, without_weights
 
 # Configuration and tokenizer. Weights come in a second step: where they are in the cache, so are these.
 SMALL = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken")
-NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?")
+NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<file>[^@]+\.[gG][gG][uU][fF]))?(@(?P<revision>[\w./-]+))?")
 
 
 def model_files(name: str, weights: bool = True) -> tuple[Path, str | None]:
@@ -53,7 +54,7 @@ def model_files(name: str, weights: bool = True) -> tuple[Path, str | None]:
         raise InputError(f"{name!r} is not a name on the Hub: it must look like owner/name")
     repo, file, revision = (found[part] for part in ("repo", "file", "revision"))
     if file:
-        return fetch(repo, [file], revision), file
+        return fetch(repo, parts(file), revision), parts(file)[0]
     folder = cached(repo, revision)
     if folder and _is_complete(folder, weights):
         return folder, None
@@ -64,11 +65,64 @@ def model_files(name: str, weights: bool = True) -> tuple[Path, str | None]:
     if weights:
         wanted = safetensors_names(folder)
         if not set(wanted) <= set(files):
-            wanted = [file for file in files if file.endswith(".gguf")]
-            if len(wanted) != 1:
+            ggufs = models(files)
+            if len(ggufs) != 1 or not set(ggufs[0]) <= set(files):
+                check_not_adapter(folder, repo)
                 raise InputError(f"the model {repo} on the Hub {without_weights(files, repo)}")
+            wanted = ggufs[0]
         fetch(repo, wanted, folder.name)
     return folder, None
+
+
+def hub_id(address: str) -> str | None:
+    """Return the name of a model whose page on the Hub has this address; None for anything else.
+
+    Parameters
+    ----------
+    address : str
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> hub_id("https://huggingface.co/EleutherAI/pythia-6.9b/tree/main")
+    'EleutherAI/pythia-6.9b'
+    """
+    found = re.match(r"(?:https?:/{1,2})?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", address)
+    return found[1] if found else None
+
+
+def snapshot(folder: Path) -> Path:
+    """Return the folder with the files of a model, if ``folder`` is its place in the Hub's cache; else ``folder``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Such as ``~/.cache/huggingface/hub/models--owner--name``.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    InputError
+        If it holds several snapshots, and none is the current one.
+    """
+    snapshots = folder / "snapshots"
+    if not folder.name.startswith("models--") or not snapshots.is_dir():
+        return folder
+    main = folder / "refs" / "main"
+    current = snapshots / main.read_text(encoding="utf-8").strip() if main.is_file() else None
+    if current and current.is_dir():
+        return current
+    there = sorted(path for path in snapshots.iterdir() if path.is_dir())
+    if len(there) == 1:
+        return there[0]
+    which = f"choose one, such as {there[0]}" if there else "download the model again"
+    raise InputError(f"the folder {folder} of the Hub's cache holds {len(there)} snapshots: {which}")
 
 
 def _is_complete(folder, weights):
@@ -104,7 +158,7 @@ def cached(repo: str, revision: str | None = None, kind: str = "model") -> Path 
 
     base = Path(constants.HF_HUB_CACHE, f"{kind}s--{repo.replace('/', '--')}")
     ref = base / "refs" / (revision or "main")
-    commit = ref.read_text().strip() if ref.is_file() else revision
+    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
     return base / "snapshots" / commit if commit and (base / "snapshots" / commit).is_dir() else None
 
 

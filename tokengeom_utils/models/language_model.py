@@ -3,12 +3,14 @@
 Neither this module nor a :class:`Tokenizer` imports torch, so texts are tokenized without it.
 """
 
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .bos import find_prefix
 from .locate import Source
 from .quiet import quiet_transformers
 from .read import one_line_errors, read_tokenizer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from .anatomy import Anatomy
 
 
 class Tokens:
@@ -27,6 +31,10 @@ class Tokens:
 
     def tokenize(self, text: str, n_tokens: int | None = None, name: str = "the prompt") -> "np.ndarray":
         """Return the token ids of a text, stripped and without special tokens.
+
+        The string of a special token inside the text, such as ``<|endoftext|>`` or ``</s>``, is plain characters: it
+        becomes the tokens that spell it. To measure special tokens, give their ids to
+        :func:`tokengeom_utils.measure_tokens`.
 
         Parameters
         ----------
@@ -53,7 +61,9 @@ class Tokens:
                 f"{name} has {len(ids)} tokens under {self.name}, fewer than n_tokens = {n_tokens}: "
                 "use a longer text or a smaller n_tokens"
             )
-        return np.asarray(ids[:n_tokens], dtype=np.int64)
+        ids = ids[:n_tokens]
+        self._warn_of_specials(text, ids, name)
+        return np.asarray(ids, dtype=np.int64)
 
     def lengths(self, texts: Iterable[str]) -> list[int]:
         """Return the numbers of tokens of many texts, counted as :meth:`tokenize` does.
@@ -71,7 +81,23 @@ class Tokens:
     def _ids(self, texts):
         """Token ids of each text."""
         texts = [text.strip() for text in texts]
-        return self.tokenizer(texts, add_special_tokens=False, verbose=False, return_attention_mask=False)["input_ids"]
+        options = {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
+        if type(self.tokenizer).__name__ != "MistralCommonBackend":  # it splits them always, and refuses the option
+            options["split_special_tokens"] = True
+        return self.tokenizer(texts, **options)["input_ids"]
+
+    def _warn_of_specials(self, text, ids, name):
+        """Warn of special strings that the vocabulary lists as ordinary pieces, as those of SentencePiece's Unigram."""
+        tokenizer, present = self.tokenizer, set(ids)
+        unknown = getattr(tokenizer, "unk_token_id", None)  # it stands for characters that the vocabulary lacks
+        pairs = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+        found = [string for string, i in pairs if i in present and i != unknown and len(string) > 1 and string in text]
+        if found:
+            warnings.warn(
+                f"{name} contains {found[0]}, which the tokenizer of {self.name} reads as a special token, not as "
+                "characters: remove it from the text, or mind that it is in the cloud",
+                stacklevel=3,
+            )
 
 
 @dataclass(frozen=True)
@@ -87,6 +113,9 @@ class LanguageModel(Tokens):
     tokenizer : transformers.PreTrainedTokenizerBase or None
     fingerprint : str
         Identifies the weights: a hash of the files, or the commit on the Hub.
+    bos : {"never", "auto", "always"}
+        Whether a beginning-of-sequence token precedes every prompt: never, as in the paper; if the tokenizer itself
+        would add it; or always. It belongs neither to the clouds nor to the losses.
 
     See Also
     --------
@@ -111,21 +140,55 @@ class LanguageModel(Tokens):
     network: "PreTrainedModel" = field(repr=False)
     tokenizer: "PreTrainedTokenizerBase | None" = field(repr=False)
     fingerprint: str
+    bos: str = "never"
+
+    def with_bos(self, rule: str) -> "LanguageModel":
+        """Return the same model with another rule for the beginning of a sequence.
+
+        Parameters
+        ----------
+        rule : {"never", "auto", "always"}
+
+        Returns
+        -------
+        LanguageModel
+
+        Raises
+        ------
+        InputError
+            If there must always be such a token and the tokenizer has none.
+        """
+        other = replace(self, bos=rule)
+        vars(other)["anatomy"] = self.anatomy  # found once
+        _ = other.prefix  # or the error comes now
+        return other
+
+    @cached_property
+    def prefix(self) -> tuple[int, ...]:
+        """Ids of the tokens in front of every prompt, by the rule :attr:`bos`; usually none."""
+        return find_prefix(self.tokenizer, self.bos, self.name)
 
     @property
     def n_layers(self) -> int:
         """Number of transformer blocks L; there are L + 1 clouds, the embeddings being layer 0."""
-        return self.network.config.get_text_config().num_hidden_layers
+        return len(self.anatomy.blocks)
 
     @property
     def n_features(self) -> int:
         """Dimension D of a token vector."""
-        return self.network.config.get_text_config().hidden_size
+        return self.anatomy.n_features
 
     @property
     def device(self) -> "torch.device":
         """Device of the weights."""
         return self.network.device
+
+    @cached_property
+    def anatomy(self) -> "Anatomy":
+        """Where the clouds and the logits are in the network; found and proved at the first use."""
+        from .anatomy import examine
+
+        return examine(self.network, self.name)
 
     @cached_property  # it belongs to the model and is freed with it
     def logit_factor(self) -> "torch.Tensor":

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .bos import check_rule, find_prefix
 from .bundled import BUNDLED, fetch_bundled_model
 from .language_model import LanguageModel, Tokenizer
-from .locate import locate
+from .locate import kept, locate, readable
 from .quiet import quiet_transformers
 from .read import one_line_errors, read_config, read_network, read_tokenizer
 from .safety import check_config
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    name: str | Path = BUNDLED, device: "str | torch.device" = "auto", dtype: "str | torch.dtype" = "auto"
+    name: str | Path = BUNDLED,
+    device: "str | torch.device" = "auto",
+    dtype: "str | torch.dtype" = "auto",
+    bos: str = "never",
+    say: Callable[[str], object] = print,
 ) -> LanguageModel:
     """Load a causal language model for measuring.
 
     Parameters
     ----------
     name : str or path
-        ``"smollm2-135m"``, the bundled model; a folder with safetensors or one GGUF file; a GGUF file; or an id on the
+        ``"smollm2-135m"``, the bundled model; a folder with safetensors or one GGUF model; a GGUF file; or an id on the
         Hugging Face Hub, ``owner/name`` or ``owner/name@revision``. ``"untrained:NAME"`` is the untrained twin of any
         of these: the same architecture and tokenizer, with the weights that its class in transformers draws before
         training, the same ones every time (:func:`~tokengeom_utils.models.untrained.untrained_network`).
@@ -42,6 +47,11 @@ def load_model(
         ``"auto"`` is a GPU if there is one, otherwise the CPU.
     dtype : str or torch.dtype
         ``"auto"`` is bfloat16 on a GPU, as in the paper, and float32 on a CPU.
+    bos : {"never", "auto", "always"}
+        Whether a beginning-of-sequence token precedes every prompt: see :attr:`LanguageModel.bos`.
+    say : callable
+        Called with a line of text before anything that takes long: the weights of a GGUF file are dequantized once and
+        kept in the user's cache.
 
     Returns
     -------
@@ -83,11 +93,13 @@ def load_model(
     >>> tg.load_model(folder, device="cpu").n_layers
     2
     """
+    check_rule(bos)
     name = str(name)
     untrained, plain = name.startswith(UNTRAINED), name.removeprefix(UNTRAINED)
     source = locate(plain, weights=not untrained)  # before torch is imported, so that a wrong name fails at once
     device, dtype = _device_and_dtype(device, dtype)
     with one_line_errors(name), quiet_transformers():
+        source = kept(source) if untrained else readable(source, say)
         if not source.options:
             check_config(source.folder, plain)
         tokenizer = read_tokenizer(source)
@@ -97,7 +109,8 @@ def load_model(
                 parameter.data = parameter.data.to(dtype)
         else:
             network, fingerprint = read_network(source, name, dtype), source.fingerprint
-        return LanguageModel(name, network.eval().to(device), tokenizer, fingerprint)
+        find_prefix(tokenizer, bos, name)  # or the error comes now
+        return LanguageModel(name, network.eval().to(device), tokenizer, fingerprint, bos)
 
 
 def _device_and_dtype(device: Any, dtype: Any) -> "tuple[torch.device, torch.dtype]":
@@ -156,12 +169,13 @@ def load_tokenizer(name: str | Path) -> Tokenizer:
     >>> tg.load_tokenizer(folder).lengths(["Token clouds", "Block shuffle"])
     [12, 13]
     """
-    source = locate(str(name).removeprefix(UNTRAINED), weights=False)
+    with one_line_errors(str(name)):
+        source = kept(locate(str(name).removeprefix(UNTRAINED), weights=False))
     return Tokenizer(str(name), source.fingerprint, source)
 
 
 def fetch_model(name: str | Path = BUNDLED, say: Callable[[str], object] = print) -> Path:
-    """Download the files that :func:`load_model` requires for a model, without loading it.
+    """Download the files that :func:`load_model` requires for a model, without loading it; dequantize GGUF weights.
 
     A survey of several models fetches all of them before the first measurement, so that missing access shows at once
     and the nodes of a cluster need no network.
@@ -207,4 +221,8 @@ def fetch_model(name: str | Path = BUNDLED, say: Callable[[str], object] = print
     plain = name.removeprefix(UNTRAINED)
     if plain == BUNDLED:
         return fetch_bundled_model(say)
-    return locate(plain, weights=name == plain).folder
+    source = locate(plain, weights=name == plain)
+    if name != plain:
+        return source.folder
+    with one_line_errors(name):
+        return readable(source, say).folder

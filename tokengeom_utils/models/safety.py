@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .gguf_files import models
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
@@ -24,8 +25,8 @@ def find_weights(folder: Path) -> tuple[list[str], bool] | None:
     Returns
     -------
     (list of str, bool) or None
-        Names of the safetensors files or of one GGUF file, and whether it is GGUF; None if there are no weights in a
-        safe format.
+        Names of the safetensors files, or of one GGUF file or its parts, and whether it is GGUF; None if there are no
+        weights in a safe format.
 
     Examples
     --------
@@ -40,8 +41,8 @@ def find_weights(folder: Path) -> tuple[list[str], bool] | None:
         names = safetensors_names(folder)
     if all((folder / name).is_file() for name in names):
         return names, False
-    ggufs = sorted(path.name for path in folder.glob("*.gguf"))
-    return (ggufs, True) if len(ggufs) == 1 else None
+    ggufs = models(path.name for path in folder.glob("*") if path.is_file())
+    return (ggufs[0], True) if len(ggufs) == 1 and all((folder / name).is_file() for name in ggufs[0]) else None
 
 
 def safetensors_names(folder: Path) -> list[str]:
@@ -90,21 +91,49 @@ def without_weights(files: Sequence[str], name: str | Path) -> str:
     >>> without_weights(["config.json"], "owner/name")
     'has neither safetensors nor GGUF weights: choose a model that has them'
     """
-    ggufs = [file for file in files if file.endswith(".gguf")]
-    if ggufs:
-        return f"holds {len(ggufs)} GGUF files: choose one by its path, such as {name}/{ggufs[0]}"
+    if ggufs := models(files):
+        if len(ggufs) == 1:
+            missing = [part for part in ggufs[0] if part not in files]
+            return f"has only some of the {len(ggufs[0])} parts of its GGUF model: get {', '.join(missing[:3])} too"
+        return f"holds {len(ggufs)} GGUF models: choose one by its path, such as {name}/{ggufs[0][0]}"
     shards = [file for file in files if file.endswith((".safetensors", ".safetensors.index.json"))]
+    if len(shards) == 1 and shards[0].startswith("model.") and shards[0].count(".") == 2:
+        return f"has its weights under another name: rename {shards[0]} to model.safetensors"
     if shards:
         return f"lacks some of its weight files: it has only {', '.join(shards[:3])}; get the missing ones"
     pickles = [file for file in files if file.endswith(PICKLES)]
     if pickles:
-        new = f"{Path(name).name}-safetensors"
+        new, posix = f"{Path(name).name}-safetensors", str(name).replace("\\", "/")
         return (
             f"has only pickled weights ({pickles[0]}), which can run code when they are read: if you trust them, "
-            f"""convert them with  python -c "import transformers as t; [c.from_pretrained('{name}')"""
+            f"""convert them with  python -c "import transformers as t; [c.from_pretrained('{posix}')"""
             f""".save_pretrained('{new}') for c in (t.AutoModelForCausalLM, t.AutoTokenizer)]"  and load {new}"""
         )
+    if folders := [file for file in files if file.endswith("/")]:
+        return f"has neither safetensors nor GGUF weights: use the folder of a model, perhaps {name}/{folders[0][:-1]}"
     return "has neither safetensors nor GGUF weights: choose a model that has them"
+
+
+def check_not_adapter(folder: Path, name: str) -> None:
+    """Raise ``InputError`` if the weights in a folder are only an adapter of another model.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    name : str
+        The model's name in the error.
+    """
+    file = folder / "adapter_config.json"
+    if not file.is_file():
+        return
+    base, merged = read_json(file).get("base_model_name_or_path") or "another model", f"{Path(name).name}-merged"
+    name = name.replace("\\", "/")
+    raise InputError(
+        f"{name} is an adapter of {base}, not a model: after  pip install peft  merge the two with  "
+        f"""python -c "import peft, transformers as t; peft.AutoPeftModelForCausalLM.from_pretrained('{name}')"""
+        f""".merge_and_unload().save_pretrained('{merged}'); """
+        f"""t.AutoTokenizer.from_pretrained('{base}').save_pretrained('{merged}')"  and load {merged}"""
+    )
 
 
 def check_config(folder: Path, name: str) -> None:
@@ -126,8 +155,7 @@ def check_config(folder: Path, name: str) -> None:
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as SUPPORTED
 
-    if (folder / "adapter_config.json").is_file():
-        raise InputError(f"{name} is an adapter: merge it into its model (peft's merge_and_unload) and load the result")
+    check_not_adapter(folder, name)
     if not (folder / "config.json").is_file():
         raise InputError(f"{name} has no config.json: get it from the same source as the weights")
     config = read_json(folder / "config.json")

@@ -14,6 +14,7 @@ from .prompt import Prompt
 
 BATCH = 256  # texts tokenized at once, between two chances to report progress
 WORTH_KEEPING = 1000  # texts; counting the tokens of fewer takes a second or two
+RULE = "special tokens are plain characters"  # how texts are tokenized; counts made otherwise are counted again
 QUIET_FOR = 10.0  # seconds between two reports of progress
 
 
@@ -82,7 +83,7 @@ def long_enough(
     kept = None
     if len(prompts) >= WORTH_KEEPING and counters and all(fingerprints):
         versions = [metadata.version(name) for name in ("transformers", "tokenizers")]
-        key = json.dumps([n_tokens, fingerprints, versions, [p.sha256 for p in prompts]])
+        key = json.dumps([RULE, n_tokens, fingerprints, versions, [p.sha256 for p in prompts]])
         kept = cache_path("lengths", hashlib.sha256(key.encode()).hexdigest() + ".json")
         with suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(kept.read_text())

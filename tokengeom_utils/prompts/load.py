@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..paths import local_path
 from . import pile
 from .files import load_path
 from .lengths import long_enough
 from .pocket import load_pocket
 from .prompt import Prompt
+
+SHOWN = 200  # characters of an unknown source in the error
 
 
 def load_prompts(
@@ -31,9 +34,9 @@ def load_prompts(
     ----------
     source : str or path
         ``"pocket"``, the bundled set; ``"pile-10k"``, the paper's (requires the ``datasets`` package, and the Hub or
-        its cache); or a path: a text file (one prompt); a table of texts in ``.jsonl``, ``.json``, ``.csv``, or
-        ``.parquet`` with a column ``text`` and optionally ``id`` and ``domain``; or a folder of ``.txt`` and ``.md``
-        files and such tables.
+        its cache); or a path: a text file (one prompt); a table of texts in ``.jsonl``, ``.json``, ``.csv``,
+        ``.tsv``, or ``.parquet`` with a column ``text`` and optionally ``id`` and ``domain``; or a folder of texts and
+        such tables. Texts are UTF-8, or UTF-16 with its mark; ``.gz`` may follow any ending.
     n : int, optional
         Load only the first ``n``. The pocket set is ordered so that its domains alternate; Pile-10k so that the first
         50 are those that the paper shuffles.
@@ -82,19 +85,31 @@ def load_prompts(
         prompts = load_pocket(None if tokenizers else n, n_tokens)
     elif source == "pile-10k":
         prompts = pile.read_pile()
-    elif Path(source).exists():
-        prompts = load_path(Path(source))
     else:
-        raise InputError(f"unknown prompt set {str(source)!r}: use 'pocket', 'pile-10k', or a path that exists")
+        prompts = load_path(_existing(source), say)
     prompts, counts = long_enough(prompts, n_tokens, tokenizers, say)
     if source == "pile-10k":
         pile.check_count(counts, n, n_tokens, tokenizers, say)
         prompts = pile.paper_order(prompts, seed)
     if not prompts and counts[0]:
         raise InputError(f"no text of {str(source)!r} has {n_tokens} tokens: use a smaller n_tokens or longer texts")
-    if say and n is None and source != "pile-10k" and (short := counts[0] - counts[-1]):
+    bundled = source == "pile-10k" or (source == "pocket" and n is not None)
+    if say and not bundled and (short := counts[0] - counts[-1]):
         say(f"left out: {short} of {counts[0]} texts, which are shorter than {n_tokens} tokens")
     if n is not None and n > len(prompts):
         shorter = f" of at least {n_tokens} tokens" if counts[-1] < counts[0] else ""
         raise InputError(f"{n} prompts requested, but {str(source)!r} has {len(prompts)}{shorter}: use a smaller n")
     return prompts[:n]
+
+
+def _existing(source):
+    """The path of the user's own texts."""
+    path = local_path(source, "--prompts")
+    try:
+        found = bool(str(source)) and path.exists()
+    except (OSError, ValueError):  # a whole text, say, is no name of a file
+        found = False
+    if not found:
+        shown = repr(str(source)) if len(str(source)) <= SHOWN else f"{str(source)[:SHOWN]!r} ..."
+        raise InputError(f"unknown prompt set {shown}: use 'pocket', 'pile-10k', or a path that exists")
+    return path

@@ -111,9 +111,10 @@ def part_of_pile(meta: Any) -> str | None:
     if isinstance(meta, str):
         try:
             meta = ast.literal_eval(meta)  # JSON of one string is such a literal as well
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return None
-    return meta.get("pile_set_name") if isinstance(meta, dict) else None
+    part = meta.get("pile_set_name") if isinstance(meta, dict) else None
+    return part if isinstance(part, str) else None
 
 
 def paper_order(prompts: list[Prompt], seed: int = 42) -> list[Prompt]:

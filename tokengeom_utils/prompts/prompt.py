@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+from ..errors import InputError
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -15,6 +17,11 @@ class Prompt:
     domain : str
         The kind of text.
     text : str
+
+    Raises
+    ------
+    InputError
+        If one of them is not a text, or holds half of a surrogate pair, which no encoding can write.
 
     See Also
     --------
@@ -36,6 +43,21 @@ class Prompt:
     id: str
     domain: str
     text: str
+
+    def __post_init__(self) -> None:
+        """Check what a survey could not store and no tokenizer could read."""
+        for name in ("id", "domain", "text"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise InputError(f"the {name} of a prompt must be a text, not {type(value).__name__}: convert it")
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                half = f"\\u{ord(value[error.start]):04x}"
+                raise InputError(
+                    f"the {name} has half of a surrogate pair, {half}, as character {error.start + 1}: "
+                    "remove it, or write the whole character"
+                ) from None
 
     @property
     def sha256(self) -> str:

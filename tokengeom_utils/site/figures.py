@@ -51,6 +51,7 @@ def set_theme() -> None:
     ...     mpl.rcParams["figure.figsize"]
     [6.2, 3.9]
     """
+    mpl.rcdefaults()  # without the settings of a user's matplotlibrc
     sns.set_theme(style="ticks", context="notebook", palette="colorblind")
     mpl.rcParams.update(
         {

@@ -4,7 +4,9 @@
 #!/usr/bin/env bash
 """
 
+import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import processor
 from ..errors import InputError
+from ..paths import local_path
 from .interrupts import block_interrupt_in_children, postpone_interrupt
 
 if TYPE_CHECKING:
@@ -20,8 +23,15 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
 SCHEDULERS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}  #: classes of dask_jobqueue
+SUBMIT = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub"}  #: their commands
 ANSWER = 10.0  #: seconds to wait for a scheduler's answer
-_KEYS = {"scheduler": str, "jobs": int, "resources": dict, "options": dict}
+_KEYS: dict[str, type] = {"scheduler": str, "jobs": int, "resources": dict, "options": dict}
+_KINDS = {
+    "scheduler": f"one of {', '.join(SCHEDULERS)}",
+    "jobs": "a whole number of at least 1",
+    "resources": "a list of  name: value  such as {GPU: 1}",
+    "options": "a list of  name: value  such as {cores: 4, memory: 64GB}",
+}
 
 
 @contextmanager
@@ -75,10 +85,22 @@ def open_client(
             if scheduler is not None:
                 client = _connect(scheduler)
             else:
-                cluster = job_cluster(read_jobs(jobqueue)) if jobqueue is not None else local_cluster(workers or 0)
+                cluster = job_cluster(_submittable(jobqueue)) if jobqueue is not None else local_cluster(workers or 0)
                 client = distributed.Client(opened.enter_context(cluster))
             opened.enter_context(client)
         yield client
+
+
+def _submittable(path):
+    """The description of jobs in a file, for which this machine has the command that submits them."""
+    jobs = read_jobs(path)
+    name = jobs["scheduler"]
+    if shutil.which(SUBMIT[name]) is None:
+        raise InputError(
+            f"--jobqueue {path} is for {name}, but this machine has no command {SUBMIT[name]}: run this on a login "
+            "node of the cluster, or use --workers; --show-job prints the job script anywhere"
+        )
+    return jobs
 
 
 def _connect(scheduler):
@@ -150,9 +172,12 @@ def read_jobs(path: str | Path) -> dict[str, Any]:
     import yaml
 
     try:
-        jobs = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        path = local_path(path, "--jobqueue")
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"--jobqueue {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"--jobqueue {path} is not UTF-8 text: save it as UTF-8") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(jobs, dict):
@@ -160,8 +185,8 @@ def read_jobs(path: str | Path) -> dict[str, Any]:
     for name, value in jobs.items():
         if name not in _KEYS:
             raise InputError(f"{path} has an unknown entry {name}: known are {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[name]):
-            raise InputError(f"{path}: {name} must be a {_KEYS[name].__name__}, not {value!r}")
+        if not isinstance(value, _KEYS[name]) or value is True or (name == "jobs" and jobs["jobs"] < 1):
+            raise InputError(f"{path}: {name} must be {_KINDS[name]}, not {value!r}")
     if jobs.get("scheduler") not in SCHEDULERS:
         raise InputError(f"{path}: scheduler must be one of {', '.join(SCHEDULERS)}, not {jobs.get('scheduler')!r}")
     if not isinstance(walltime := jobs.get("options", {}).get("walltime", ""), str):
@@ -193,8 +218,32 @@ def job_cluster(jobs: Mapping[str, Any]) -> "JobQueueCluster":
     job_script : shows the script.
     """
     cluster = _job_cluster(jobs)
+    cluster.new_spec["cls"] = _reporting(cluster)
+    logging.getLogger("tornado.application").addFilter(_is_not_refusal)
     cluster.adapt(minimum_jobs=jobs.get("jobs", 1), maximum_jobs=jobs.get("jobs", 1))
     return cluster
+
+
+def _reporting(cluster):
+    """The class of a cluster's jobs, which notes in the cluster why the batch system refuses one."""
+    distributed = _import("distributed")
+
+    class Job(cluster.new_spec["cls"]):
+        async def _submit_job(self, script_filename):
+            try:
+                return await super()._submit_job(script_filename)
+            except (OSError, RuntimeError) as error:
+                lines = [line for line in str(error).splitlines() if line.strip()]
+                cluster.refusal = lines[-1] if lines else type(error).__name__
+                self.status = distributed.Status.failed  # or the cluster cannot be closed
+                raise
+
+    return Job
+
+
+def _is_not_refusal(record):
+    """Leave out the tracebacks that Dask logs for every job that is refused; the survey reports it in one line."""
+    return "_submit_job" not in (record.exc_text or "") and "Command exited with non-zero" not in record.getMessage()
 
 
 def job_script(jobs: Mapping[str, Any]) -> str:

@@ -47,6 +47,11 @@ class Crowd:
             min(gpu, worker["nthreads"]) if self.has_gpus else worker["nthreads"]
             for gpu, worker in zip(gpus, workers, strict=True)
         )
+        refusal = getattr(self.client.cluster, "refusal", None)
+        if not slots and refusal:
+            raise PartialSurvey(
+                f"the batch system refuses the jobs ({refusal}): correct the --jobqueue file; {_RESUME}"
+            )
         now = time.monotonic()
         if slots:
             self._seen = self._warned = now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..paths import local_path
 from ..schema import OBSERVABLES, SCHEMA, Observable
 from .checks import faults, measured
 from .fit import misfits
@@ -90,9 +91,9 @@ def examine(path: str | Path) -> list[Report]:
     >>> report.is_sound, report.n_prompts, report.missing
     (True, 24, ())
     """
-    path = Path(path)
+    path = local_path(path, "the survey")
     if not exists(path):
-        raise InputError(f"no survey at {path}")
+        raise InputError(f"no survey at {path}: check the path, or make one with  tokengeom survey --out {path}")
     made = attributes(open_group(path))
     if "request" not in made:
         return _examine_group(path, made.get("models", []))

@@ -1,12 +1,14 @@
-"""Surveys in the formats of other programs: Parquet, NetCDF, or one compact Zarr store."""
+"""Surveys in the formats of other programs: CSV, Parquet, NetCDF, or one compact Zarr store."""
 
 import os
 import shutil
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..paths import local_path
 from .files import scratch
 from .layout import held_variables, pack
 
@@ -14,8 +16,47 @@ if TYPE_CHECKING:
     import pandas
     import xarray as xr
 
+TABLES = (".csv", ".parquet")  #: endings of a tidy table
+FORMATS = {".csv": "pandas", ".parquet": "pyarrow", ".nc": "h5netcdf", ".zarr": "zarr"}  #: packages that write them
 
-def export(results: "xr.Dataset", path: str | Path) -> None:
+
+def check_export(path: str | Path, endings: Sequence[str] = tuple(FORMATS), name: str = "") -> Path:
+    """Check, before any work, that a file can be written in the format of its ending.
+
+    Parameters
+    ----------
+    path : path
+    endings : sequence of str
+        The formats to choose from.
+    name : str
+        The option in the error.
+
+    Returns
+    -------
+    pathlib.Path
+        With ``~`` expanded.
+
+    Raises
+    ------
+    InputError
+        If the ending is another, or the package that writes the format is not installed.
+
+    Examples
+    --------
+    >>> check_export("survey.CSV").name
+    'survey.CSV'
+    """
+    path = local_path(path, name or "the file")
+    ending = path.suffix.lower()
+    if ending not in endings:
+        listed = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise InputError(f"{name or 'cannot export to'} {path}: its name must end in {listed}")
+    if find_spec(FORMATS[ending]) is None:
+        raise InputError(f"{ending} files need the package {FORMATS[ending]}: pip install {FORMATS[ending]}")
+    return path
+
+
+def export(results: "xr.Dataset", path: str | Path, replace: bool = False) -> None:
     """Write a survey for other programs; the ending of ``path`` selects the format.
 
     Parameters
@@ -23,9 +64,11 @@ def export(results: "xr.Dataset", path: str | Path) -> None:
     results : xarray.Dataset
         From :func:`tokengeom_utils.open_results`; any selection of its prompts.
     path : path
-        ``.parquet``: a tidy table, one value per row, with the columns variable, prompt, domain, shuffle, layer,
-        scale, k and value; values that were not measured are left out. ``.nc``: NetCDF 4. ``.zarr``: a store of few
-        files, compressed as a whole, that :func:`tokengeom_utils.open_results` reads.
+        ``.csv`` or ``.parquet``: a tidy table, one value per row, with the columns variable, prompt, domain, shuffle,
+        layer, scale, k and value; values that were not measured are left out. ``.nc``: NetCDF 4. ``.zarr``: a store of
+        few files, compressed as a whole, that :func:`tokengeom_utils.open_results` reads.
+    replace : bool
+        Replace the file at ``path``, once the new one is whole.
 
     Raises
     ------
@@ -52,21 +95,16 @@ def export(results: "xr.Dataset", path: str | Path) -> None:
     >>> tg.open_results(path).sizes["prompt"]
     3
     """
-    path = Path(path)
-    writers = {".parquet": (_to_parquet, "pyarrow"), ".nc": (_to_netcdf, "h5netcdf"), ".zarr": (pack, "zarr")}
-    if path.suffix not in writers:
-        raise InputError(f"cannot export to {path}: its name must end in .parquet, .nc or .zarr")
-    write, package = writers[path.suffix]
-    if find_spec(package) is None:
-        raise InputError(f"{path.suffix} files need the package {package}: pip install {package}")
-    if path.exists():
+    path = check_export(path)
+    writers = {".csv": _to_csv, ".parquet": _to_parquet, ".nc": _to_netcdf, ".zarr": pack}
+    if path.exists() and not (replace and path.is_file()):
         raise InputError(f"{path} exists: delete it or choose another name")
     if not results.sizes["prompt"]:
         raise InputError("there is nothing to export: no prompt of the survey is complete")
     aside = scratch(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(results, aside)
+        writers[path.suffix.lower()](results, aside)
         os.replace(aside, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -75,6 +113,11 @@ def export(results: "xr.Dataset", path: str | Path) -> None:
             shutil.rmtree(aside)
         elif aside.exists():
             aside.unlink()
+
+
+def _to_csv(results, path):
+    """Write the tidy table as text, in UTF-8."""
+    tidy(results).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def _to_parquet(results, path):

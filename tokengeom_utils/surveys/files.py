@@ -7,8 +7,18 @@
 b'42'
 """
 
+import errno
 import os
+import time
 from pathlib import Path
+
+#: errors of a file system that cannot sync a folder, as on some network drives; Windows does not even open a folder
+NO_SYNC = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EACCES", "EPERM", "EISDIR")
+    if hasattr(errno, name)
+}
+PATIENCE = (0.01, 0.04, 0.15, 0.5)  #: seconds between the attempts to rename a file that another program has open
 
 
 def write(file: Path, data: bytes) -> None:
@@ -18,17 +28,42 @@ def write(file: Path, data: bytes) -> None:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
-    os.replace(partial, file)
+    replace(partial, file)
     sync(file.parent)  # which holds the name
 
 
+def replace(old: Path, new: Path) -> None:
+    """Rename a file or a folder.
+
+    On Windows this fails while another program, such as a reader of the survey or a virus scanner, has the file open;
+    it is tried again for a moment.
+    """
+    for seconds in PATIENCE:
+        try:
+            os.replace(old, new)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    os.replace(old, new)
+
+
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    A folder that its file system cannot sync is left to that file system; any other error, such as a full disk or a
+    failing one, is raised.
+    """
+    is_folder = path.is_dir()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        # Windows syncs a file only through a descriptor that may write.
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not is_folder or error.errno not in NO_SYNC:
+            raise
 
 
 def sync_tree(folder: Path) -> None:
@@ -45,5 +80,7 @@ def scratch(path: Path) -> Path:
 def put_in_place(fresh: Path, path: Path) -> None:
     """Give a prepared store its final name, once all of it is on the disk."""
     sync_tree(fresh)
-    os.replace(fresh, path)
+    if path.is_dir():
+        path.rmdir()  # an empty folder, which Windows would not replace
+    replace(fresh, path)
     sync(path.parent)

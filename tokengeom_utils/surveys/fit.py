@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from ..schema import OBSERVABLES
 from .metadata import attributes, exists, open_group
-from .request import Request
+from .request import UNRECORDED, Request
 
 
 class Misfit(NamedTuple):
@@ -87,7 +87,7 @@ def check_same(path: str | Path, request: Request) -> None:
         raise InputError(f"{path} exists and is not a survey store: choose another --out")
     made = json.loads(found_there["request"])
     for name, wanted in request.items():
-        if (found := made.get(name)) != wanted:
+        if (found := made.get(name, UNRECORDED.get(name))) != wanted:
             found, wanted = _difference(found, wanted)
             raise InputError(
                 f"{path} holds another survey: its {name} is {found}, not {wanted}; delete it or choose another --out"

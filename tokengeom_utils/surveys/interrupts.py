@@ -1,6 +1,5 @@
 """Ctrl-C while Dask works: one process responds to it, and only between two calls."""
 
-import multiprocessing.resource_tracker
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +37,15 @@ def block_interrupt_in_children() -> Iterator[None]:
     A terminal sends Ctrl-C to all of its processes, but only the calling one should respond. Threads started in this
     block, which start the workers now and later, block the signal, and so do their children. For the calling thread it
     takes effect at the end of the block.
+
+    Windows cannot block signals. There Ctrl-C also ends the workers, and the survey stops with what it has stored.
     """
-    multiprocessing.resource_tracker.ensure_running()  # it would unblock the signal
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -61,7 +61,7 @@ def create(
         "schema": SCHEMA,
         "references": "arXiv:2501.10573",
         "request": json.dumps(request),
-        **{name: request[name] for name in ("model", "n_tokens", "seed")},
+        **{name: request[name] for name in ("model", "n_tokens", "seed", "bos")},
         **{name: provenance[name] for name in (*UNIFORM, "profile")},
         "runs": "[]",
         "variables": [name for name in OBSERVABLES if name in row],

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike
 
 from ..clouds.observer import Observer, intrinsic_dimension
 from ..errors import InputError
+from ..models.advice import advice
 from ..models.extract import logit_cloud, stream_clouds
 from ..models.language_model import LanguageModel
 from ..models.predictions import Predictions
+from ..models.vocabulary import check_ids
 from ..prompts.load import Prompt
 from ..prompts.shuffle import bleu, prompt_seed, shuffle_blocks
 from ..schema import K_MAX, OBSERVABLES, SCALE_MAX
@@ -183,9 +185,17 @@ def _token_ids(model, prompt, shuffle, n_tokens, seed):
 
 
 def check_lengths(model: LanguageModel, prompts: Sequence[Prompt], n_tokens: int) -> None:
-    """Raise ``InputError`` if a prompt has fewer than ``n_tokens`` tokens."""
+    """Raise ``InputError`` if a prompt has fewer than ``n_tokens`` tokens, or one without an embedding."""
     for prompt in prompts:
-        model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
+        name = f"prompt {prompt.id}"
+        check_ids(model, model.tokenize(prompt.text, n_tokens, name=name), name)
+
+
+def warn_of_beginning(model: LanguageModel, prompt: Prompt, n_tokens: int) -> None:
+    """Warn, with the losses of one prompt, if the model's usual beginning of a sequence is left out."""
+    line = advice(model, model.tokenize(prompt.text, n_tokens), f"prompt {prompt.id}")
+    if line:
+        warnings.warn(line, stacklevel=4)
 
 
 def parts(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:

@@ -83,6 +83,6 @@ def open_arrays(path: str | Path, mode: Literal["r", "r+"] = "r") -> "tuple[zarr
 def set_attribute(path: Path, name: str, value: Any) -> None:
     """Set an attribute of the group at ``path``, and wait until it is on the disk; Zarr would not wait."""
     file = path / "zarr.json"
-    document = json.loads(file.read_text())
+    document = json.loads(file.read_text(encoding="utf-8"))
     document["attributes"][name] = value
     write(file, json.dumps(document, indent=2).encode())

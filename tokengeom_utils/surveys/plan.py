@@ -26,7 +26,7 @@ class LazyModel:
     ----------
     source : str or path
         The name for :func:`tokengeom_utils.load_model`.
-    device, dtype : str
+    device, dtype, bos : str
         Likewise.
     name : str
         The name that a survey records; ``source`` by default.
@@ -43,6 +43,7 @@ class LazyModel:
     device: str = "auto"
     dtype: str = "auto"
     name: str = ""
+    bos: str = "never"
     say: Callable[[str], object] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class LazyModel:
         """Load the model."""
         if self.say:
             self.say(f"loading {self.source} ...")
-        return load_model(self.source, self.device, self.dtype)
+        return load_model(self.source, self.device, self.dtype, self.bos, self.say or (lambda text: None))
 
     def known_provenance(self) -> dict[str, Any]:
         """Return the entries of a run's provenance that are known before the model is loaded."""
@@ -91,10 +92,10 @@ class Plan(NamedTuple):
     def part(self, places: Sequence[int]) -> "Plan":
         """Return a plan for some of the prompts, small enough to send to a worker, which loads the model itself."""
         model = self.model
-        lazy = model if isinstance(model, LazyModel) else LazyModel(model.name)
+        lazy = model if isinstance(model, LazyModel) else LazyModel(model.name, bos=model.bos)
         request = {name: value for name, value in self.request.items() if name != "prompts"}
         return self._replace(
-            model=LazyModel(absolute(lazy.source), lazy.device, lazy.dtype, lazy.name),
+            model=LazyModel(absolute(lazy.source), lazy.device, lazy.dtype, lazy.name, lazy.bos),
             prompts=[self.prompts[i] for i in places],
             request=request,
         )

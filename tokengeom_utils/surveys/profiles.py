@@ -1,49 +1,44 @@
 """Profiles: the parameters shared by a survey and all chapters."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import InputError
+from .parameters import PARAMETERS, problem
 
 PROFILES = Path("notebooks", "profiles")  #: their folder in a checkout
-_KINDS = {
-    "model": (str, list),
-    "prompts": str,
-    "n_prompts": int,
-    "n_shuffled": int,
-    "shuffles": list,
-    "n_tokens": int,
-    "scale_max": int,
-    "k_max": int,
-    "seed": int,
-    "n_bootstrap": int,
-}
-_OPTIONAL = {"tokenizers": list, "device": str, "dtype": str, "batch": int}
+_PACKAGE = Path(__file__).parents[1]
+#: Where they lie for a command outside a checkout: in a wheel, or in the checkout that is installed.
+_INSTALLED = (_PACKAGE / "profiles", _PACKAGE.parent / PROFILES)
+DEFAULTS = "quick"  #: the profile whose values count for whatever another one leaves out
 
 
-def load_profile(name: str | Path, project: str | Path = ".", **overrides: Any) -> dict[str, Any]:
+def load_profile(name: str | Path | None = None, project: str | Path = ".", **overrides: Any) -> dict[str, Any]:
     """Read a profile by its name, or from a YAML file, and check it.
 
     Parameters
     ----------
-    name : str or path
-        ``"quick"``, ``"standard"``, ``"paper"``, or the path of a file like theirs.
+    name : str or path, optional
+        ``"quick"``, ``"standard"``, ``"paper"``, or the path of a file like theirs. None: no profile, only defaults.
     project : path
-        Folder that contains ``notebooks/profiles``.
+        Folder that contains ``notebooks/profiles``; outside a checkout, the profiles that were installed count.
     **overrides
         Values that replace the profile's; None changes nothing.
 
     Returns
     -------
     dict
-        The parameters, and the name of the profile as ``profile``.
+        The parameters, and the name of the profile as ``profile``. What a profile leaves out is as in ``quick``; but if
+        it has prompts of its own and no number of them, ``n_prompts`` is None: all of them.
 
     Raises
     ------
     InputError
-        If there is no such profile, or a parameter is unknown, missing, or of the wrong kind.
+        If there is no such profile, it cannot be read, or a parameter is unknown or has an impossible value.
 
     Notes
     -----
@@ -51,44 +46,82 @@ def load_profile(name: str | Path, project: str | Path = ".", **overrides: Any) 
 
     Examples
     --------
-    >>> import tempfile
-    >>> from tokengeom_utils.paths import data_path
-    >>> load_profile("quick", data_path().parent, n_tokens=256)["n_tokens"]
+    >>> load_profile("quick", n_tokens=256)["n_tokens"]
     256
+    >>> load_profile(prompts="my-essays")["n_prompts"] is None
+    True
     """
-    path = _find(name, Path(project, PROFILES))
-    try:
-        parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(parameters, dict):
-        raise InputError(f"{path} must hold a list of  name: value")
-    parameters |= {key: value for key, value in overrides.items() if value is not None}
-    _check(parameters, path)
-    return {"profile": path.stem, **parameters}
+    folders = [Path(project, PROFILES), *_INSTALLED]
+    defaults = _read(_find(DEFAULTS, folders))
+    path = None if name is None else _find(name, folders)
+    own = {} if path is None else _read(path)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    _check(given, "the options")
+    parameters = dict(defaults)
+    for values in (own, given):
+        if "prompts" in values:
+            parameters["n_prompts"] = None  # the number so far was that of other prompts
+        parameters |= values
+    return {"profile": path.stem if path else "", **parameters}
 
 
-def _find(name, folder):
+def _find(name, folders):
     """The file of a profile."""
-    path = folder / f"{name}.yml"
-    if path.is_file():
-        return path
-    path = Path(name)
-    if path.suffix not in (".yml", ".yaml") or not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
-        where = f"choose from {known}" if known else f"profiles lie in {PROFILES} of a checkout, run the command there"
-        raise InputError(f"unknown profile {str(name)!r}: {where}, or give the path of a .yml file")
+    named = [folder / f"{name}.yml" for folder in folders]
+    path = next((path for path in named if path.is_file()), Path(name).expanduser())
+    if path.suffix not in (".yml", ".yaml"):
+        known = sorted({path.stem for folder in folders for path in folder.glob("*.yml")})
+        choice = f"{_meant(str(name), known)}: choose from {', '.join(known)}, or give the path of a .yml file"
+        raise InputError(f"unknown profile {str(name)!r}{choice}")
+    if not path.is_file():
+        raise InputError(f"there is no profile {path}: check the path")
     return path
 
 
-def _check(parameters, path):
-    """Raise ``InputError`` for a parameter that is unknown, missing, or of the wrong kind."""
-    kinds = {**_KINDS, **_OPTIONAL}
-    for key in [*_KINDS, *parameters]:
-        if key not in parameters:
-            raise InputError(f"{path} lacks the parameter {key}")
-        if key not in kinds:
-            raise InputError(f"{path} has an unknown parameter {key}: known are {', '.join(kinds)}")
-        if not isinstance(parameters[key], kinds[key]) or isinstance(parameters[key], bool):
-            kind = getattr(kinds[key], "__name__", "str or list")
-            raise InputError(f"{path}: {key} must be a {kind}, not {parameters[key]!r}")
+def _read(path):
+    """The parameters in a file, checked."""
+    try:
+        parameters = yaml.load(path.read_bytes().decode("utf-8-sig"), _Loader)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        line = 1 + error.object[: error.start].count(b"\n")
+        raise InputError(
+            f"{path}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8"
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        why = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise InputError(f"{path}{where} is not valid YAML: {' '.join(why.split())}") from None
+    if not isinstance(parameters, dict):
+        raise InputError(f"{path} must hold lines such as  n_tokens: 1024")
+    _check(parameters, str(path))
+    return parameters
+
+
+def _check(parameters: Mapping[Any, Any], where: str) -> None:
+    """Raise ``InputError`` for a parameter that is unknown or has an impossible value."""
+    for key, value in parameters.items():
+        if key not in PARAMETERS:
+            meant = _meant(str(key), PARAMETERS)
+            raise InputError(f"{where}: unknown parameter {key}{meant or ': known are ' + ', '.join(PARAMETERS)}")
+        if wrong := problem(key, value):
+            raise InputError(f"{where}: {wrong}")
+
+
+def _meant(name, known):
+    """The known name that a wrong one resembles, as a question."""
+    near = get_close_matches(name.lower(), known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+class _Loader(yaml.SafeLoader):
+    """A YAML reader that refuses a name given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{name} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)

@@ -13,6 +13,7 @@ from ..prompts.load import Prompt
 from ..prompts.shuffle import check_divisible
 from ..schema import SCHEMA, check_scales
 
+UNRECORDED = {"bos": "never"}  #: values of what the requests of older stores leave out
 Request: TypeAlias = dict[str, Any]  #: JSON values by name
 
 
@@ -56,6 +57,7 @@ def make_request(
     seed: int,
     scale_max: int,
     k_max: int,
+    bos: str = "never",
 ) -> Request:
     """Return the request of a survey; a store made for another request is refused.
 
@@ -66,6 +68,8 @@ def make_request(
     prompts : sequence of Prompt
     shuffles, n_shuffled, n_tokens, seed, scale_max, k_max
         See :func:`tokengeom_utils.survey`.
+    bos : {"never", "auto", "always"}
+        The model's rule for the beginning of a sequence.
 
     Returns
     -------
@@ -100,6 +104,7 @@ def make_request(
         "seed": seed,
         "scale_max": scale_max,
         "k_max": k_max,
+        "bos": bos,
     }
 
 

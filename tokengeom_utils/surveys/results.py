@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..paths import data_path
+from ..paths import data_path, local_path
 from ..schema import OBSERVABLES, SCHEMA
 from .checks import absent
 from .metadata import open_arrays, open_group, variables
+from .request import UNRECORDED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,7 +66,7 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     """
     import xarray as xr
 
-    path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else Path(path)
+    path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else local_path(path, "the survey")
     group = _open_checked(path)
     arrays = open_arrays(path)[1]
     try:
@@ -175,7 +176,8 @@ def provenance(results: "xr.Dataset") -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Model, fingerprint, profile, tokens, seed, dtype, device, commit, and versions.
+        Model, fingerprint, profile, tokens, seed, dtype, rule for beginning-of-sequence tokens, device, commit, and
+        versions.
 
     Examples
     --------
@@ -187,5 +189,6 @@ def provenance(results: "xr.Dataset") -> dict[str, str]:
         name: str(results.attrs[name])
         for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")
     }
+    made["bos"] = str(results.attrs.get("bos", UNRECORDED["bos"]))
     last = json.loads(results.attrs["runs"])[-1]
     return {**made, "device": last["device"], "commit": last["commit"], **last["versions"]}

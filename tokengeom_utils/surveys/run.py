@@ -11,10 +11,13 @@ from ..console import say, track
 from ..errors import InputError, PartialSurvey
 from ..models.language_model import LanguageModel
 from ..models.load import fetch_model, load_tokenizer
+from ..paths import local_path
 from ..prompts.load import Prompt, load_prompts
 from ..schema import K_MAX, SCALE_MAX
 from .complete import complete
+from .fit import check_free
 from .layout import create_group
+from .lock import check_writable
 from .plan import LazyModel, Plan, as_plan_model
 from .request import check_whole, group_name, make_request
 from .store import count
@@ -48,7 +51,8 @@ def survey(
     ----------
     model : LanguageModel, str, path, or LazyModel
         The model, or the name of one for :func:`load_model`, which is loaded only if something is left to measure. A
-        :class:`~tokengeom_utils.surveys.plan.LazyModel` is a name with a device and a dtype.
+        :class:`~tokengeom_utils.surveys.plan.LazyModel` is a name with a device, a dtype, and a rule for the beginning
+        of a sequence, which is recorded.
     prompts : sequence of Prompt
     shuffles : iterable of int
         Degrees of shuffling; 0 is always included. Degrees above 0 are measured for the first ``n_shuffled`` prompts.
@@ -107,6 +111,8 @@ def survey(
     """
     if out is None:
         raise InputError("a survey needs a store: pass its path, such as out='survey.zarr'")
+    out = local_path(out, "out")
+    check_writable(out)
     if batch is not None:
         check_whole(1, batch=batch)
     model = as_plan_model(model)
@@ -119,6 +125,7 @@ def survey(
         seed=seed,
         scale_max=scale_max,
         k_max=k_max,
+        bos=model.bos,
     )
     return complete(Plan(model, prompts, request, batch), out, client, progress)
 
@@ -151,12 +158,15 @@ def run_profile(
     PartialSurvey
         As :func:`survey`; also if the survey is interrupted, or its disk is full.
     """
+    out = local_path(out, "--out")
+    check_free(out)
+    check_writable(out)
     names = parameters["model"]
     models = [names] if isinstance(names, str) else names
     for model in models:  # if the last one is not available, this fails before the first is measured
         fetch_model(model, _printer(quiet))
     if isinstance(names, str):
-        return _run_model(parameters, Path(out), client, quiet)
+        return _run_model(parameters, out, client, quiet)
     groups = [group_name(model) for model in models]
     if len(set(groups)) < len(groups):
         raise InputError(
@@ -177,7 +187,11 @@ def _printer(quiet):
 def _plan(parameters, report):
     """The plan of a profile with one model."""
     model = LazyModel(
-        parameters["model"], parameters.get("device", "auto"), parameters.get("dtype", "auto"), say=report
+        parameters["model"],
+        parameters.get("device", "auto"),
+        parameters.get("dtype", "auto"),
+        bos=parameters.get("bos", "never"),
+        say=report,
     )
     # The pocket prompts are known to be long enough for the bundled model; other texts are selected by their length.
     rule = parameters.get("tokenizers") or ([] if parameters["prompts"] == "pocket" else [parameters["model"]])
@@ -194,6 +208,7 @@ def _plan(parameters, report):
         prompts,
         parameters["shuffles"],
         **{name: parameters[name] for name in ("n_shuffled", "n_tokens", "seed", "scale_max", "k_max")},
+        bos=model.bos,
     )
     return Plan(model, prompts, request, parameters.get("batch"), parameters["profile"])
 

@@ -12,13 +12,14 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..paths import local_path
 from ..prompts.load import Prompt
 from ..schema import OBSERVABLES
 from .checks import measured
@@ -26,6 +27,7 @@ from .chunks import chunk_name, every_chunk, write_chunk
 from .files import sync, sync_tree
 from .fit import check_same, misfits
 from .layout import UNIFORM, create
+from .lock import StoreLock
 from .metadata import attributes, exists, open_arrays, runs, set_attribute, variables
 from .request import Request, coordinates
 
@@ -62,7 +64,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path, request: Request, prompts: Sequence[Prompt]):
-        self.path = Path(os.path.realpath(path))  # one lock, whichever link leads here
+        self.path = Path(os.path.realpath(local_path(path, "--out")))  # one lock, whichever link leads here
         self.request, self.prompts = request, prompts
         self._group: zarr.Group | None = None
         self._runs: list[dict[str, Any]] = []
@@ -97,31 +99,10 @@ class Store:
 
     def _lock(self, exits):
         """Keep other writers out until the exit, and remove what a killed writer left behind."""
-        from filelock import FileLock, Timeout
-
-        made = [folder for folder in self.path.parents if not folder.exists()]
-        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            for folder in made:
-                sync(folder.parent)
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"another run is writing to {self.path}: wait until it has ended, or stop it") from None
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be written ({error.strerror}): choose another --out") from None
-        exits.callback(self._unlock, lock, made)
+        lock = StoreLock(self.path)
+        exits.callback(lambda: lock.release(keep=exists(self.path)))  # if nothing was written, leave nothing behind
         for leftover in [*self.path.parent.glob(f".{self.path.name}.making-*"), *self.path.rglob("*.partial")]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-
-    def _unlock(self, lock, made):
-        """Release the lock; if nothing was written, leave nothing behind."""
-        if not exists(self.path):
-            Path(lock.lock_file).unlink(missing_ok=True)
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
-        lock.release()
 
     def __enter__(self) -> "Store":
         return self

@@ -4,11 +4,13 @@ The workers measure; only the calling process writes, so the workers need not sh
 lost, only its current measurement is lost, and Dask gives it to another one.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ..models.advice import advice
 from ..models.language_model import LanguageModel
 from ..models.load import fetch_model
 from .crowd import Crowd
@@ -55,6 +57,9 @@ def measure_on_workers(
     batch = plan.batch or (GPU_BATCH if crowd.has_gpus else 1)
     for _ in crowd.map(_check_lengths, ((plan.part(places),) for places in parts(list(degrees), TASK_OF_TEXTS))):
         pass
+    for line in crowd.map(_advice, [(plan.part([next(iter(degrees))]),)]):
+        if line[1]:
+            warnings.warn(line[1], stacklevel=4)
     advance(0)
     groups = parts(list(degrees), batch)
     tasks = ((plan.part(places), [degrees[i] for i in places], batch) for places in groups)
@@ -80,6 +85,12 @@ def _model(plan: Plan) -> LanguageModel:
 def _check_lengths(plan: Plan) -> None:
     """Raise ``InputError`` if a prompt of the plan is too short."""
     check_lengths(_model(plan), plan.prompts, plan.request["n_tokens"])
+
+
+def _advice(plan: Plan) -> str | None:
+    """What the first prompt of a plan says of the model's usual beginning of a sequence."""
+    model, (prompt,) = _model(plan), plan.prompts
+    return advice(model, model.tokenize(prompt.text, plan.request["n_tokens"]), f"prompt {prompt.id}")
 
 
 def _measure(plan: Plan, degrees: Sequence[Sequence[int]], batch: int) -> tuple[list[Any], dict[str, Any]]:

@@ -14,6 +14,8 @@ from ...surveys.request import check_request
 from ...surveys.results import COMMITTED, open_results
 from .contents import chapters, read_chapter
 from .execute import Execution
+from .local import whole_paths
+from .place import building
 from .staleness import remove_leftovers, stale_runs
 from .website import build_site
 
@@ -48,9 +50,9 @@ def build_book(
     Raises
     ------
     InputError
-        For invalid input, before anything is written.
+        For invalid input, before anything is written, and if another build is at work in the folder.
     BuildError
-        If a chapter or the site fails; the site of an earlier build stays as it was.
+        If a chapter or the site fails, or the disk is full; the site of an earlier build stays as it was.
 
     See Also
     --------
@@ -69,21 +71,34 @@ def build_book(
     parameters = _parameters(profile, project, overrides)
     out = (Path(out) if out else project / "_build" / parameters["profile"]).resolve()
     survey = _committed(results) if results else out / "survey.zarr"
-    contents = [read_chapter(path) for path in chapters(project)]
     times: dict[str, float] = {}
     with _timed(times, "survey"):
         if results:
             check_survey(survey, parameters)
+    with building(out):
+        _stages(project, out, survey, parameters, bool(results), times)
+    say(
+        "  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+        + f"  total {time.perf_counter() - started:.0f} s"
+    )
+    page = out / "html" / "index.html"
+    say(f"open {os.path.relpath(page)}")
+    return page
+
+
+def _stages(project, out, survey, parameters, is_measured, times):
+    """Measure, execute and build whatever is stale, and add the seconds that each stage takes to ``times``."""
+    contents = [read_chapter(path) for path in chapters(project)]
     with Execution(project, out, survey) as execution:
 
         def execute(takes_survey):
             """Start the stale chapters that take the survey, or those that do not."""
             chosen = [chapter for chapter in contents if ("results" in chapter.parameters) == takes_survey]
-            execution.add(stale_runs(chosen, project, out / "chapters", parameters | {"results": survey}))
+            execution.add(stale_runs(chosen, project, out / "chapters", whole_paths(parameters) | {"results": survey}))
 
         execute(takes_survey=False)
         with _timed(times, "survey"):
-            if not results:
+            if not is_measured:
                 run_survey(survey, parameters)
         with _timed(times, "chapters"):
             execution.hurry()
@@ -92,13 +107,6 @@ def build_book(
             execution.wait()
     with _timed(times, "site"):
         build_site(project, out)
-    say(
-        "  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
-        + f"  total {time.perf_counter() - started:.0f} s"
-    )
-    page = out / "html" / "index.html"
-    say(f"open {os.path.relpath(page)}")
-    return page
 
 
 @contextmanager

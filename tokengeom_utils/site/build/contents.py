@@ -16,6 +16,9 @@ from typing import Any
 
 from ...errors import BuildError
 
+#: Parameters that no profile sets, for readers: a chapter's own defaults count.
+READERS = ("prompt_number", "layer", "files")
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -23,7 +26,7 @@ class Chapter:
 
     path: Path
     notebook: Any = field(repr=False)  #: as jupytext reads it
-    parameters: tuple[str, ...]  #: names of the profile's parameters that it takes
+    parameters: Mapping[str, Any]  #: names and defaults of the parameters that it takes
     inputs: tuple[str, ...]  #: project files and folders that it reads, apart from the survey and the package
 
     @property
@@ -42,18 +45,20 @@ class Chapter:
         Returns
         -------
         dict
-            ``results`` is relative to the chapter's folder, so that no page shows where it was built.
+            Its own defaults where only readers choose. ``results`` is relative to the chapter's folder, so that no page
+            shows where it was built.
 
         Raises
         ------
         BuildError
             If the chapter declares a parameter that does not exist.
         """
-        if unknown := [name for name in self.parameters if name not in parameters]:
+        known = {name: self.parameters[name] for name in READERS if name in self.parameters} | dict(parameters)
+        if unknown := [name for name in self.parameters if name not in known]:
             raise BuildError(f"{self.path.name} declares unknown parameters: {', '.join(unknown)}")
-        given = {name: parameters[name] for name in self.parameters}
+        given = {name: known[name] for name in self.parameters}
         if "results" in given:
-            given["results"] = os.path.relpath(given["results"], self.path.parent)
+            given["results"] = Path(os.path.relpath(given["results"], self.path.parent)).as_posix()
         return given
 
 
@@ -120,9 +125,22 @@ def read_chapter(path: Path) -> Chapter:
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise BuildError(f"{path.name} must have exactly one cell tagged parameters, but has {len(tagged)}")
-    assigned = [node for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
-    names = tuple(target.id for node in assigned for target in node.targets if isinstance(target, ast.Name))
+    parameters = _literals(path, tagged[0].source)
     inputs = notebook.metadata.get("tokengeom", {}).get("inputs", [])
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
         raise BuildError(f"{path.name}: tokengeom: inputs must be a list of file names, not {inputs!r}")
-    return Chapter(path, notebook, names, tuple(inputs))
+    return Chapter(path, notebook, parameters, tuple(inputs))
+
+
+def _literals(path, source):
+    """Names and values that a cell of parameters assigns."""
+    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    try:
+        return {
+            target.id: ast.literal_eval(node.value)
+            for node in assigned
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+    except ValueError:
+        raise BuildError(f"{path.name}: the cell of parameters must assign plain values, such as numbers") from None

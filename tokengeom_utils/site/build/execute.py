@@ -13,16 +13,19 @@ from ...console import say, track
 from ...errors import BuildError
 from .inputs import undeclared
 from .kernels import Kernels
+from .local import hidden_paths, shown
+from .memory import AT_ONCE, at_once
+from .outputs import check_outputs
 from .pages import executed_page
 from .staleness import Run, combine
 
-#: Chapters that run at once on as many cores: a kernel takes up to 2 GB, and draws with one core.
-AT_ONCE = 2
 SLOWEST = 3
 
 
 class Execution:
     """Executes chapters in the background: one at a time beside the survey, several at once after it.
+
+    With little memory free, none runs beside the survey, and one at a time after it.
 
     A context manager; on exit, everything that still runs is stopped. Nothing starts before the survey exists, so that
     invalid input is found first.
@@ -45,11 +48,13 @@ class Execution:
     def __init__(self, project: Path, out: Path, survey: Path) -> None:
         self._paths = project, out, survey
         self._survey = survey
-        self._slots = threading.Semaphore(1)
+        self._open = at_once() - 1  # a survey beside a chapter needs as much memory as two chapters
+        self._slots = threading.Semaphore(self._open)
         self._stopped = threading.Event()
         self._futures: list[Future[None]] = []
         self._seconds: dict[str, float] = {}
         self._surveying = True
+        self._cause: BaseException | None = None  # the first failure; others may follow from it
 
     def __enter__(self) -> "Execution":
         with ExitStack() as stack:
@@ -67,6 +72,7 @@ class Execution:
         """Start no more chapters, and end those that run."""
         self._stopped.set()
         self._kernels.stop()
+        self._slots.release(AT_ONCE)  # those that wait find out
 
     def add(self, runs: list[Run]) -> None:
         """Execute chapters, the longest first as far as an earlier build shows."""
@@ -75,10 +81,10 @@ class Execution:
         self._futures += [self._pool.submit(self._run, run) for run in sorted(runs, key=lambda run: -run.expected)]
 
     def hurry(self) -> None:
-        """Use all cores: the survey is complete."""
+        """Use all cores, as far as memory allows: the survey is complete."""
         self._surveying = False
-        for _ in range(min(AT_ONCE, os.cpu_count() or 1) - 1):
-            self._slots.release()
+        if (more := at_once() - self._open) > 0:
+            self._slots.release(more)
 
     def wait(self) -> None:
         """Wait for all chapters, and report the slowest.
@@ -95,7 +101,7 @@ class Execution:
             advance(len(self._seconds))
             for future in as_completed(self._futures):
                 if error := future.exception():
-                    raise error
+                    raise self._cause or error
                 advance(len(self._seconds))
         slowest = sorted(self._seconds, key=self._seconds.__getitem__, reverse=True)[:SLOWEST]
         say("  slowest: " + ", ".join(f"{name} {self._seconds[name]:.0f} s" for name in slowest))
@@ -109,7 +115,8 @@ class Execution:
                 return
             try:
                 seconds = execute_chapter(run, self._kernels, *self._paths)
-            except BaseException:
+            except BaseException as error:
+                self._cause = self._cause or error
                 if self._surveying:
                     say(f"  {run.chapter.name} failed: the build will stop after the survey")
                 self._stop()
@@ -144,24 +151,27 @@ def execute_chapter(run: Run, kernels: Kernels, project: Path, out: Path, survey
     for folder in (scratch, run.target.parent):
         folder.mkdir(parents=True, exist_ok=True)
     plain, ran, opened = (scratch / f"{chapter.name}.{suffix}" for suffix in ("in.ipynb", "ipynb", "opened"))
-    nbformat.write(_executable(chapter), plain)
-    opened.unlink(missing_ok=True)
     started = time.perf_counter()
-    _papermill(run, plain, ran, opened, kernels)
+    try:
+        nbformat.write(_executable(chapter), plain)
+        opened.unlink(missing_ok=True)
+        _papermill(run, plain, ran, opened, kernels)
+    except OSError:  # a full disk: what was written of them is of no use
+        for file in (plain, ran, opened):
+            file.unlink(missing_ok=True)
+        raise
     seconds = time.perf_counter() - started
     notebook = nbformat.read(ran, 4)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.get("name") == "stderr":
-                raise BuildError(
-                    f"{chapter.path.name}, cell {cell.execution_count} wrote to stderr:\n{output.text.strip()}"
-                )
-    if found := undeclared(opened.read_text().splitlines(), chapter, project, out, survey):
+    check_outputs(notebook, chapter.path.name)
+    if found := undeclared(
+        opened.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), chapter, project, out, survey
+    ):
         raise BuildError(
             f"{chapter.path.name} reads {', '.join(found)} without declaring it: a file belongs into the list "
             "tokengeom: inputs: of its front matter, the survey is the parameter results"
         )
-    nbformat.write(executed_page(notebook, chapter, run.given, run.key, seconds), ran)
+    page = executed_page(notebook, chapter, run.given, run.key, seconds)
+    nbformat.write(shown(page, hidden_paths(run.given, project, out)), ran)
     os.replace(ran, run.target)
     plain.unlink()
     opened.unlink()
@@ -181,7 +191,9 @@ def _executable(chapter):
 def _papermill(run, plain, ran, opened, kernels):
     """Execute a notebook; an error of a cell becomes a BuildError that shows where it happened."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
+    name = run.chapter.path.name
     try:
         papermill.execute_notebook(
             plain,
@@ -194,10 +206,19 @@ def _papermill(run, plain, ran, opened, kernels):
             # A log level at which ipykernel is silent about its transport and its end.
             extra_arguments=["--ChapterKernel.log_level=CRITICAL", f"--ChapterKernel.opened={opened}"],
         )
+    except RuntimeError as error:
+        if not isinstance(error, DeadKernelError) and "Kernel died" not in str(error):
+            raise
+        if kernels.stopped:
+            raise BuildError("the build was stopped") from None
+        raise BuildError(
+            f"{name}: its kernel died, most likely because memory ran out: close other programs and rerun the same "
+            "command; finished chapters are kept"
+        ) from None
     except papermill.PapermillExecutionError as error:
         code = "\n".join(f"    {line}" for line in error.source.strip().splitlines()[:12])
         raise BuildError(
-            f"{run.chapter.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n{code}\n"
+            f"{name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n{code}\n"
             f"  the whole notebook, up to the error: {os.path.relpath(ran)}"
         ) from None
 

@@ -58,11 +58,11 @@ def undeclared(opened: Iterable[str], chapter: Chapter, project: Path, out: Path
     survey, out = Path(os.path.realpath(survey)), Path(os.path.realpath(out))
     found = set()
     for path in {Path(os.path.realpath(name)) for name in opened}:
-        if path.is_relative_to(survey):
+        if any(path.is_relative_to(place) for place in allowed):
+            continue
+        if path.is_relative_to(survey):  # which may be one of the bundled surveys, and then an input like any
             found |= set() if "results" in chapter.parameters else {"the survey"}
-        elif (
-            not path.is_relative_to(out) and not any(path.is_relative_to(place) for place in allowed) and path.is_file()
-        ):
+        elif not path.is_relative_to(out) and path.is_file():
             names = [
                 Path(prefix, path.relative_to(root)).as_posix() for root, prefix in roots if path.is_relative_to(root)
             ]

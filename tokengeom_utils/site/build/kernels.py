@@ -1,4 +1,8 @@
-"""Kernels for the chapters: where forking is safe, copies of a process that has everything imported."""
+"""Kernels for the chapters: where forking is safe, copies of a process that has everything imported.
+
+They run in an environment of their own: a page must not depend on how its author's Python, IPython, Jupyter, or
+matplotlib is configured. :mod:`.server` leaves out IPython's configuration files.
+"""
 
 import json
 import os
@@ -8,9 +12,11 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
@@ -19,6 +25,19 @@ from ...errors import BuildError
 
 #: On other systems, libraries may not survive a fork, and every kernel imports everything itself.
 FORKS = sys.platform == "linux"
+#: The user's settings of these programs do not reach a kernel ...
+FOREIGN = ("IPYTHON", "JUPYTER", "MATPLOTLIB", "MPL", "PYTHON")
+#: ... except for where things lie.
+PLACES = {
+    "MPLCONFIGDIR",  # with the cache of fonts
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUTF8",
+}
 #: No progress bars and no advice of libraries on a page.
 ENVIRONMENT = {
     "TQDM_DISABLE": "1",
@@ -29,6 +48,25 @@ ENVIRONMENT = {
     **processor.settings(),
 }
 SERVER = [sys.executable, "-P", "-m", "tokengeom_utils.site.build.server"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment variables of the kernels.
+
+    Parameters
+    ----------
+    home : path
+        An empty folder. IPython keeps its profile there, and matplotlib finds no settings of the user.
+
+    Returns
+    -------
+    dict of str to str
+        Those of this process, without the settings of Python, IPython, Jupyter, and matplotlib.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) or name in PLACES}
+    settings = home / "matplotlibrc"
+    settings.touch()
+    return kept | ENVIRONMENT | {"IPYTHONDIR": str(home / "ipython"), "MATPLOTLIBRC": str(settings)}
 
 
 class Kernels:
@@ -47,6 +85,7 @@ class Kernels:
         self._server: subprocess.Popen[str] | None = None
         self._started: list[Any] = []
         self._stopped = False
+        self._home = TemporaryDirectory(prefix="tokengeom-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> "Kernels":
         return self
@@ -57,6 +96,12 @@ class Kernels:
             self._server.kill()
             with suppress(BrokenPipeError):
                 self._server.communicate()
+        self._home.cleanup()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` has been called."""
+        return self._stopped
 
     def manager(self) -> type[AsyncKernelManager]:
         """Return a class of kernel managers, for nbclient, whose kernels belong to this object."""
@@ -68,6 +113,11 @@ class Kernels:
                 self.kernel_id = str(uuid4())
                 self.provisioner = _Provisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
                 self.provisioner.kernels = kernels
+
+            @property
+            def kernel_spec(self) -> KernelSpec:
+                """Look nothing up: a user's own kernel named python3 would be found first."""
+                return KernelSpec(argv=[*SERVER, "-f", "{connection_file}"], display_name="Python 3", language="python")
 
         return Manager
 
@@ -81,7 +131,7 @@ class Kernels:
                     stdout=subprocess.PIPE,
                     text=True,
                     start_new_session=True,
-                    env=os.environ | ENVIRONMENT,
+                    env=environment(Path(self._home.name)),
                 )
 
     def stop(self) -> None:
@@ -96,7 +146,7 @@ class Kernels:
                 process.kill()
         self._lock.release()
 
-    def start(self, command: list[str], folder: str, environment: dict[str, str]) -> Any:
+    def start(self, command: list[str], folder: str) -> Any:
         """Start a kernel.
 
         Parameters
@@ -105,8 +155,6 @@ class Kernels:
             From the kernel specification; its arguments are those from ``-f`` on.
         folder : str
             The kernel's working directory.
-        environment : dict
-            Of a kernel that is not forked.
 
         Returns
         -------
@@ -128,7 +176,7 @@ class Kernels:
                 process = subprocess.Popen(
                     [*SERVER, *arguments],
                     cwd=folder,
-                    env=environment | ENVIRONMENT,
+                    env=environment(Path(self._home.name)),
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
@@ -185,6 +233,6 @@ class _Provisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd, **kwargs):
         """Start the kernel."""
-        self.process = self.kernels.start(cmd, str(kwargs.get("cwd") or os.getcwd()), kwargs["env"])
+        self.process = self.kernels.start(cmd, str(kwargs.get("cwd") or os.getcwd()))
         self.pid = self.pgid = self.process.pid
         return self.connection_info

@@ -1,12 +1,12 @@
 """Executed chapters as pages: the values of the parameters, how to run it all again, and a box under each figure."""
 
-import json
-import shlex
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from ...errors import BuildError
 from .contents import Chapter
+from .rerun import ACTIVATE, RERUN, needs_survey, rerun_commands
 from .staleness import combine, sha256
 
 
@@ -42,12 +42,12 @@ def executed_page(notebook: Any, chapter: Chapter, given: dict[str, Any], key: d
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         cells.append(cell)
-    options = " \\\n    ".join(f"-y {shlex.quote(json.dumps({name: value}))}" for name, value in given.items())
     rerun = (
         f"```{{admonition}} Rerun this chapter\n:class: dropdown\n\n"
-        f"Executed with profile `{given.get('profile', '')}` in {seconds:.0f} s. From the folder `notebooks`:\n\n"
-        f"~~~bash\njupytext --to ipynb {chapter.path.name}\n"
-        f"papermill {chapter.name}.ipynb executed.ipynb -k python3 \\\n    {options}\n~~~\n```\n"
+        f"Executed with profile `{given.get('profile', '')}` in {seconds:.0f} s.\n"
+        f"{ACTIVATE}\n"
+        f"Then two commands execute the chapter into `{RERUN}/{chapter.name}.ipynb`{needs_survey(given)}; change any "
+        f"value:\n\n~~~bash\n{rerun_commands(chapter.name, given)}\n~~~\n```\n"
     )
     cells.append(nbformat.v4.new_markdown_cell(rerun, id=combine(chapter.name, "rerun")[:12]))
     notebook.cells = cells
@@ -98,8 +98,6 @@ def page_files(path: Path) -> dict[str, bytes]:
 def _figure_box(stem, name, table, about):
     """Where a figure comes from, and how to make it again."""
     given = about["parameters"]
-    measured = str(given.get("results", "")).endswith("survey.zarr")
-    needs = ", once `make book` has measured the survey" if measured else ""
     seed = f"seed {given['seed']}" if "seed" in given else "no seed of its own"
     hashes = ", ".join(f"{part} `{value[:16]}`" for part, value in about["key"].items())
     return (
@@ -107,8 +105,8 @@ def _figure_box(stem, name, table, about):
         f"- Its data: {{download}}`{name}`, {table.count(bytes([10])) - 1:,} rows, sha256 `{sha256(table)[:16]}`.\n"
         f"- The notebook as executed: {{download}}`{stem}.ipynb`. Profile `{given.get('profile', '')}`, {seed}; "
         f"the whole chapter took {about['seconds']:.0f} s.\n"
-        f"- To make it again, in the folder `notebooks`{needs}:\n\n"
-        f"  ~~~bash\n  jupytext --to ipynb {stem}.md\n"
-        f"  papermill {stem}.ipynb executed.ipynb -k python3 -y {shlex.quote(json.dumps(given))}\n  ~~~\n\n"
-        f"- The hashes (sha256) of everything it depends on: {hashes}.\n````\n"
+        "- To make it again, in the folder of the checkout and in its environment, which the box at the end of this "
+        f"page activates{needs_survey(given)}:\n\n"
+        + textwrap.indent(f"~~~bash\n{rerun_commands(stem, given)}\n~~~\n\n", "  ")
+        + f"- The hashes (sha256) of everything it depends on: {hashes}.\n````\n"
     )

@@ -21,7 +21,7 @@ from traitlets import Unicode
 
 
 class ChapterKernel(IPKernelApp):
-    """A Python kernel that writes down which files it opens."""
+    """A Python kernel that ignores the configuration of IPython, and writes down which files it opens."""
 
     opened = Unicode(help="File to which the names of all files that the kernel opens are appended.").tag(config=True)
 
@@ -30,6 +30,12 @@ class ChapterKernel(IPKernelApp):
         super().initialize(argv)
         if self.opened:
             record_opened(self.opened)
+
+    def load_config_file(self, *_: object, **__: object) -> None:
+        """Load nothing: the options of the command line are all there is."""
+
+    def init_code(self) -> None:
+        """Run no startup files, neither the user's nor the system's."""
 
 
 def record_opened(log: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ...console import say, track
 from ...errors import BuildError
 from .pages import page_files
+from .place import disk_failure
 from .staleness import combine, files, sha256, shared_key
 
 STATIC = ("_config.yml", "_toc.yml", "book")
@@ -27,7 +28,7 @@ def build_site(project: Path, out: Path) -> None:
     Raises
     ------
     BuildError
-        If Jupyter Book reports a warning or an error.
+        If Jupyter Book reports a warning or an error, or the disk is full.
     """
     sources = {path.relative_to(project): path.read_bytes() for name in STATIC for path in files(project / name)}
     for path in sorted((out / "chapters").glob("*.ipynb")):
@@ -46,13 +47,11 @@ def build_site(project: Path, out: Path) -> None:
         advance(0)
         _jupyter_book(stage, out / "site.log")
         advance(1)
-    fresh, old = out / "html.new", out / "html.old"
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(stage / "_build" / "html", fresh)
+    old = out / "html.old"
+    shutil.rmtree(old, ignore_errors=True)
     if html.exists():
         html.rename(old)
-    fresh.rename(html)
+    (stage / "_build" / "html").rename(html)  # a copy could end half-way, and doubles the space
     shutil.rmtree(old, ignore_errors=True)
     stamp.write_text(key)
 
@@ -86,6 +85,12 @@ def _jupyter_book(stage, log):
     with open(log, "w") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
     if code:
-        wrong = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        if full := disk_failure(None, log.parent):
+            raise BuildError(full)
+        wrong = [
+            line
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if "WARNING" in line or "ERROR" in line
+        ]
         lines = "\n".join(f"  {line.replace(str(stage) + os.sep, '')}" for line in wrong[-12:] or ["no message"])
         raise BuildError(f"jupyter-book failed; its log is {os.path.relpath(log)}\n{lines}")
