@@ -276,3 +276,37 @@ def test_an_export_names_a_missing_package(run, tmp_path, monkeypatch, ending, p
     code, _, err = run("export", "untrained", tmp_path / f"survey{ending}")
     assert code == 2 and f"need the package {package}: pip install {package}" in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_may_not_be_entered_is_one_line(monkeypatch, capsys):
+    """Wherever a path is first looked at: Python before 3.14 raises where it cannot look."""
+    from tokengeom_utils import cli
+
+    def look(*_, **__):
+        raise PermissionError(13, "Permission denied", "/closed/s.zarr")
+
+    monkeypatch.setattr(cli, "app", look)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "tokengeom: /closed/s.zarr cannot be read or written: Permission denied\n"
+
+
+def test_an_array_that_may_not_be_read_is_not_called_damaged(monkeypatch):
+    import zarr
+
+    from tokengeom_utils.paths import data_path
+    from tokengeom_utils.surveys.metadata import open_arrays
+
+    def closed(self, name):
+        raise PermissionError(13, "Permission denied", f"{name}/zarr.json")
+
+    monkeypatch.setattr(zarr.Group, "__getitem__", closed)
+    with pytest.raises(tg.InputError, match="zarr.json cannot be read: Permission denied"):
+        open_arrays(data_path("results", "standard.zarr"))
+
+
+@pytest.mark.parametrize("name", ["standard", "untrained"])
+def test_the_doctor_knows_the_bundled_surveys_by_name(run, name):
+    code, out, _ = run("doctor", name)
+    assert code == 0 and f"{name}.zarr" in out

@@ -137,16 +137,19 @@ def _degrees(text):
 
 
 @app.command()
-def doctor(store: Annotated[Path, typer.Argument(help="A survey store.")]) -> None:
+def doctor(
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+) -> None:
     """Check every chunk of a survey against its checksum, and every value against its range.
 
     Exit code 0: sound and complete. 1: damaged. 2: no survey there. 3: sound but incomplete.
     """
     from .console import console, say
     from .surveys.doctor import examine
+    from .surveys.results import survey_path
 
     with console.status(f"checking every chunk of {store} ..."):
-        reports = examine(store)
+        reports = examine(survey_path(store))
     for report in reports:
         for line in report.lines():
             say(line)
@@ -325,6 +328,9 @@ def main() -> None:
     except (BuildError, InputError, PartialSurvey) as error:
         print(f"tokengeom: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except PermissionError as error:  # a path in a folder that may not be entered, wherever it was first looked at
+        print(f"tokengeom: {error.filename} cannot be read or written: {error.strerror}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
 
 
 if __name__ == "__main__":

@@ -144,3 +144,47 @@ def test_a_window_of_attention_is_kept_where_nothing_is_switched_off(config):
     torch.testing.assert_close(tg.switched_clouds(model, ids)[0], plain, rtol=1e-4, atol=1e-4)
     still = tg.switched_clouds(model, torch.cat([ids, ids.flip(1)]), mask=False, positions=False)
     torch.testing.assert_close(still[0], still[1].flip(1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("network, words", [
+    (lambda: hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=97, d_model=32, d_ff=48, num_layers=1, num_heads=4)),
+     "is an encoder-decoder"),
+    (lambda: hf.BartForConditionalGeneration(hf.BartConfig(vocab_size=97, d_model=32, encoder_layers=1,
+                                                           decoder_layers=1)), "is an encoder-decoder"),
+    (lambda: torch.nn.Linear(3, 4), "the network of m is a Linear: pass the model of transformers that it wraps"),
+])  # fmt: skip
+def test_what_is_no_causal_language_model_is_refused(network, words):
+    with pytest.raises(tg.InputError, match=words):
+        tg.token_clouds(LanguageModel("m", network().eval(), None, "x"), torch.arange(20))
+
+
+def test_a_network_in_train_mode_is_refused_whenever_it_is_put_there():
+    model = tiny(hf.LlamaConfig(**SIZES, attention_dropout=0.5))
+    tg.token_clouds(model, torch.arange(20))
+    model.network.train()
+    with pytest.raises(tg.InputError, match=r"tiny is in train mode.*call network.eval\(\)"):
+        tg.token_clouds(model, torch.arange(20))
+    with pytest.raises(tg.InputError, match="is in train mode"):
+        _ = LanguageModel("tiny", model.network, None, "x").n_layers
+
+
+@pytest.mark.parametrize("token_ids, words", [
+    ("hello", "must be token ids, whole numbers of shape"),
+    (None, "must be token ids, whole numbers of shape"),
+    (torch.arange(20) / 1.5, "must be token ids, whole numbers of shape"),
+    (torch.arange(20) > 5, "must be token ids, whole numbers of shape"),
+    ([[1, 2, 3], [4, 5]], "prompts measured at once need one length"),
+    ([5, 6, 97], "has the token id 97, but the embedding of tiny has 97 rows"),
+    ([5, 6, -1], "has the token id -1"),
+    ([], "0 tokens, but at least 2"),
+])  # fmt: skip
+def test_what_are_no_token_ids_is_refused(token_ids, words):
+    with pytest.raises(tg.InputError, match=words):
+        tg.token_clouds(tiny(hf.LlamaConfig(**SIZES)), token_ids)
+
+
+def test_a_text_needs_a_tokenizer_and_is_one():
+    with pytest.raises(tg.InputError, match="tiny has no tokenizer: measure token ids, with tg.measure_tokens"):
+        tg.measure(tiny(hf.LlamaConfig(**SIZES)), "a text")
+    with pytest.raises(tg.InputError, match="a prompt is a text or a Prompt, not list"):
+        tg.measure(tg.tiny_model(), ["one", "two"])

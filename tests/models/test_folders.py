@@ -1,6 +1,7 @@
 """Folders that people have: each loads, or is refused in one line with a remedy that works."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -138,3 +139,15 @@ def test_a_token_without_an_embedding_is_named_before_a_survey_measures(grown, t
         tg.survey(tiny_survey.named(grown), prompts[:2], (0,), out, **tiny_survey.REQUEST)
     except PartialSurvey:
         pytest.fail("texts without the token are measured")
+
+
+@pytest.mark.parametrize("entries, words", [
+    ({"model_type": "t5"}, "has type 't5', which is not a causal language model"),
+    ({"model_type": "no_such"}, "this version of transformers does not support.*pip install --upgrade"),
+    ({"is_encoder_decoder": True}, "is an encoder-decoder, whose predictions depend on a second text"),
+    ({"architectures": ["LlamaModel"]}, "holds a LlamaModel, which has no head that predicts the next token"),
+    ({"architectures": ["LlamaForSequenceClassification"]}, "has no head that predicts the next token"),
+])  # fmt: skip
+def test_what_is_no_causal_language_model(folder, entries, words):
+    configure(folder, **entries)
+    assert re.search(words, refusal(folder))

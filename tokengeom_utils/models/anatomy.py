@@ -68,8 +68,9 @@ def examine(network: Any, name: str) -> Anatomy:
     Raises
     ------
     InputError
-        If the clouds or logits cannot be had; the message gives the reason.
+        If the clouds or the logits are not defined; the message gives the reason.
     """
+    _check_kind(network, name)
     ids = _probe(network)
     calls, own = _trace(network, ids, name)
     backbone = _backbone(calls, name)
@@ -78,6 +79,24 @@ def examine(network: Any, name: str) -> Anatomy:
     output = _check_states(network, backbone, blocks, ids, own, name)
     _check_logits(network, backbone, output, ids, own.logits, name)
     return Anatomy(backbone, blocks, last_states(output).shape[-1], _has_linear_head(network, backbone, output, ids))
+
+
+def _check_kind(network, name):
+    """Refuse what is no causal language model of transformers, before it runs."""
+    if not hasattr(network, "config") or not hasattr(network, "get_input_embeddings"):
+        kind = type(network).__name__
+        raise InputError(f"the network of {name} is a {kind}: pass the model of transformers that it wraps")
+    if getattr(network.config, "is_encoder_decoder", False):
+        raise InputError(
+            f"{name} is an encoder-decoder, whose predictions depend on a second text: use a decoder-only model"
+        )
+    check_mode(network, name)
+
+
+def check_mode(network: Any, name: str) -> None:
+    """Raise ``InputError`` if a network is being trained, which drops some of its states at random."""
+    if network.training:
+        raise InputError(f"{name} is in train mode, in which dropout changes its states: call network.eval()")
 
 
 def _probe(network):
@@ -127,7 +146,10 @@ def _backbone(calls, name):
     """What the network calls for the states of its head: the last of its parts to return such an output."""
     parts = [call for call in calls if call.depth == 1 and _is_output(call.output)]
     if not parts:
-        raise InputError(f"the states that the head of {name} reads were not found, so its loss cannot be measured")
+        raise InputError(
+            f"the states that the head of {name} reads were not found, so its loss cannot be measured: if the network "
+            "is wrapped, pass the model inside"
+        )
     return max(parts, key=lambda call: sum(weight.numel() for weight in call.module.parameters())).module
 
 
@@ -160,7 +182,7 @@ def _blocks(network, calls, own, ids, name):
             odd = "does not order its states by prompt and token"
         elif any(x.shape[1] != ids.shape[1] for x, _ in states):
             odd = f"turns {ids.shape[1]} tokens into {states[0][0].shape[1]} states"
-        elif _follows(states, own.hidden_states):
+        elif _follows(states, getattr(own, "hidden_states", None)):
             found.append(tuple(call.module for _, call in flat))
     if not found:
         reason = odd or "has no list of blocks whose inputs are its hidden states"
@@ -207,7 +229,7 @@ def _check_states(network, backbone, blocks, ids, own, name):
             f"the head of {name} reads states of shape {tuple(last.shape[1:-1])} for {ids.shape[1]} tokens, so its "
             "token clouds are not defined: use another model"
         )
-    record = [x for x in own.hidden_states or () if torch.is_tensor(x)]
+    record = [x for x in getattr(own, "hidden_states", None) or () if torch.is_tensor(x)]
     if len(record) > len(blocks) and not _same(last, record[-1]):
         raise InputError(f"the last token cloud of {name} is not what its head reads: use another model")
     return output

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from .anatomy import check_mode
 from .language_model import LanguageModel
 from .passes import input_of, last_states, output_of, run_backbone, split_logits, watching
 from .vocabulary import check_ids
@@ -156,6 +157,8 @@ def stream_clouds(
     3
     """
     anatomy, front = model.anatomy, len(model.prefix)
+    check_mode(model.network, model.name)
+    check_ids(model, token_ids.cpu() if torch.is_tensor(token_ids) else token_ids)
     ids = torch.as_tensor(token_ids, dtype=torch.long, device=model.device)
     n_tokens = ids.shape[-1]
     limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
@@ -168,8 +171,6 @@ def stream_clouds(
         raise InputError(
             f"the prompt has {n_tokens} tokens{before}, but {model.name} has positions for {limit}: use fewer tokens"
         )
-
-    check_ids(model, token_ids.cpu() if torch.is_tensor(token_ids) else token_ids)
 
     def hand_over(states):
         states = states[:, front:]

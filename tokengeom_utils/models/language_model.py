@@ -80,6 +80,8 @@ class Tokens:
 
     def _ids(self, texts):
         """Token ids of each text."""
+        if self.tokenizer is None:
+            raise InputError(f"{self.name} has no tokenizer: measure token ids, with tg.measure_tokens")
         texts = [text.strip() for text in texts]
         options = {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
         if type(self.tokenizer).__name__ != "MistralCommonBackend":  # it splits them always, and refuses the option

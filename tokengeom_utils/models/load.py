@@ -123,6 +123,8 @@ def _device_and_dtype(device: Any, dtype: Any) -> "tuple[torch.device, torch.dty
         device = torch.device(device)
     except RuntimeError:
         raise InputError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no CUDA device on this machine: use --device cpu, or auto")
     if dtype == "auto":
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     elif isinstance(dtype, str):

@@ -136,6 +136,17 @@ def check_not_adapter(folder: Path, name: str) -> None:
     )
 
 
+def _check_head(config, name):
+    """Refuse weights that were saved without the part that predicts the next token."""
+    held = [str(kind) for kind in config.get("architectures") or ()]
+    heads = ("LM", "LMHead", "Generation", "Assistant")
+    if held and not any(word in kind for kind in held for word in heads):
+        raise InputError(
+            f"{name} holds a {held[0]}, which has no head that predicts the next token: get the weights of the "
+            "language model, whose class ends in ForCausalLM or LMHeadModel"
+        )
+
+
 def check_config(folder: Path, name: str) -> None:
     """Check that a model's configuration requires no code and no pickles, and that transformers supports its type.
 
@@ -153,6 +164,7 @@ def check_config(folder: Path, name: str) -> None:
     InputError
         If the model cannot be loaded safely.
     """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as KNOWN
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as SUPPORTED
 
     check_not_adapter(folder, name)
@@ -167,10 +179,19 @@ def check_config(folder: Path, name: str) -> None:
                 f"{name} requires its own Python code ({', '.join(code)}), which is never run here: "
                 "choose a model that transformers supports itself"
             )
+        if kind in KNOWN:
+            raise InputError(
+                f"{name} has type {kind!r}, which is not a causal language model: choose a decoder-only model"
+            )
         raise InputError(
             f"{name} has type {kind!r}, which this version of transformers does not support as a causal "
             "language model: try a newer one with  pip install --upgrade transformers"
         )
+    if config.get("is_encoder_decoder"):
+        raise InputError(
+            f"{name} is an encoder-decoder, whose predictions depend on a second text: choose a decoder-only model"
+        )
+    _check_head(config, name)
     for key in ("attn_implementation", "_attn_implementation"):
         if "/" in str(config.get(key, "")):
             raise InputError(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def check_ids(model: "LanguageModel", token_ids: Any, name: str = "the prompt") -> None:
-    """Raise ``InputError`` unless the input embedding has a row for every token id.
+    """Raise ``InputError`` unless these are whole numbers, and the input embedding has a row for each.
 
     A tokenizer to which tokens were added after the training may give ids beyond the end of the embedding.
 
@@ -24,7 +24,7 @@ def check_ids(model: "LanguageModel", token_ids: Any, name: str = "the prompt") 
     Raises
     ------
     InputError
-        Names the first such token.
+        If they are not an array of whole numbers, or names the first token without a row.
 
     Examples
     --------
@@ -38,8 +38,15 @@ def check_ids(model: "LanguageModel", token_ids: Any, name: str = "the prompt") 
     """
     import numpy as np
 
+    try:
+        ids = np.asarray(token_ids)
+    except ValueError:
+        raise InputError(
+            f"the token ids of {name} are not an array: prompts measured at once need one length"
+        ) from None
+    if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and ids.size):
+        raise InputError(f"{name} must be token ids, whole numbers of shape (token,) or (prompt, token)")
     rows = getattr(model.network.get_input_embeddings(), "num_embeddings", None)
-    ids = np.asarray(token_ids)
     if rows is None or not ids.size or (ids.min() >= 0 and ids.max() < rows):
         return
     first = int(ids[(ids < 0) | (ids >= rows)].flat[0])

@@ -147,8 +147,8 @@ def check_divisible(n_tokens: int, degree: int) -> None:
     """
     if n_tokens % 4**degree:
         raise InputError(
-            f"n_tokens = {n_tokens} cannot be cut into 4^{degree} = {4**degree} equal blocks: "
-            f"use a multiple of {4**degree} or a lower shuffle degree"
+            f"n_tokens = {n_tokens} cannot be cut into 4^{degree} equal blocks for the shuffle of degree {degree}: "
+            "use lower degrees (--shuffles, --shuffle), or a number of tokens that can be cut so often"
         )
 
 

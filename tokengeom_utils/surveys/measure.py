@@ -87,6 +87,8 @@ def measure(
     """
     if isinstance(prompt, str):
         prompt = Prompt("text", "text", prompt)
+    if not isinstance(prompt, Prompt):
+        raise InputError(f"a prompt is a text or a Prompt, not {type(prompt).__name__}; tg.survey measures several")
     check_request(n_tokens - skip, (shuffle,), scale_max, k_max, n_tokens)
     ids, order = _token_ids(model, prompt, shuffle, n_tokens, seed)
     return measure_tokens(model, ids, scale_max, k_max, skip).assign(bleu=_variable("bleu", bleu(ids, order)))

@@ -39,6 +39,8 @@ def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> "zarr.Group"
 
     try:
         return zarr.open_group(path, mode=mode, use_consolidated=False)
+    except PermissionError as error:
+        raise InputError(f"{error.filename or path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
 
@@ -71,6 +73,8 @@ def open_arrays(path: str | Path, mode: Literal["r", "r+"] = "r") -> "tuple[zarr
     for name in (*COORDINATES, *variables(group), "run"):
         try:
             arrays[name] = group[name]
+        except PermissionError as error:
+            raise InputError(f"{error.filename or path} cannot be read: {error.strerror}") from None
         except Exception as error:  # zarr raises whatever its parsers raise
             what = "missing" if isinstance(error, KeyError) else "damaged"
             raise InputError(

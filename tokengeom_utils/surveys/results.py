@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 COMMITTED = ("standard", "untrained")  #: names of the surveys in this repository
 
 
+def survey_path(name: str | Path) -> Path:
+    """Return the path of a survey, given as a path or as the name of a bundled one."""
+    return data_path("results", f"{name}.zarr") if str(name) in COMMITTED else local_path(name, "the survey")
+
+
 def open_results(path: str | Path = "standard") -> "xr.Dataset":
     """Open a survey.
 
@@ -66,7 +71,7 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     """
     import xarray as xr
 
-    path = data_path("results", f"{path}.zarr") if str(path) in COMMITTED else local_path(path, "the survey")
+    path = survey_path(path)
     group = _open_checked(path)
     arrays = open_arrays(path)[1]
     try:
