@@ -145,10 +145,12 @@ def check_divisible(n_tokens: int, degree: int) -> None:
     --------
     >>> check_divisible(1024, 5)
     """
+    if degree > 20:
+        raise InputError(f"shuffle degree {degree} would cut {n_tokens} tokens into 4^{degree} blocks: use a lower one")
     if n_tokens % 4**degree:
         raise InputError(
-            f"n_tokens = {n_tokens} cannot be cut into 4^{degree} equal blocks for the shuffle of degree {degree}: "
-            "use lower degrees (--shuffles, --shuffle), or a number of tokens that can be cut so often"
+            f"n_tokens = {n_tokens} cannot be cut into 4^{degree} = {4**degree} equal blocks: "
+            f"use a multiple of {4**degree} or a lower shuffle degree"
         )
 
 
