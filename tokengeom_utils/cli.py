@@ -71,8 +71,8 @@ def survey(
     k_max: Annotated[
         int | None, typer.Option(min=1, help="Largest number of neighbors of the neighborhood overlap.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16, ...")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float64, float32, bfloat16, or float16.")] = None,
     bos: Annotated[str | None, Bos] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Measurements per forward pass.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes on this machine.")] = None,

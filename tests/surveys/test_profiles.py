@@ -150,3 +150,8 @@ def test_an_installed_package_surveys_a_folder_without_a_checkout(installed, tmp
 
 def run_env(installed):
     return os.environ | {"PYTHONPATH": str(installed)}
+
+
+def test_a_folder_is_no_profile(tmp_path):
+    with pytest.raises(tg.InputError, match="is a folder: name a profile, or the path of a .yml file"):
+        load_profile(tmp_path)

@@ -69,6 +69,8 @@ def _find(name, folders):
     """The file of a profile."""
     named = [folder / f"{name}.yml" for folder in folders]
     path = next((path for path in named if path.is_file()), Path(name).expanduser())
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a profile, or the path of a .yml file")
     if path.suffix not in (".yml", ".yaml"):
         known = sorted({path.stem for folder in folders for path in folder.glob("*.yml")})
         choice = f"{_meant(str(name), known)}: choose from {', '.join(known)}, or give the path of a .yml file"
