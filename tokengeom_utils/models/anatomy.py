@@ -143,7 +143,7 @@ def _trace(network, ids, name):
 
 
 def _backbone(calls, name):
-    """What the network calls for the states of its head: the last of its parts to return such an output."""
+    """What the network calls for the states of its head: the largest of its parts that return such an output."""
     parts = [call for call in calls if call.depth == 1 and _is_output(call.output)]
     if not parts:
         raise InputError(

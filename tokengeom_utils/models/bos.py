@@ -1,4 +1,4 @@
-"""The tokens in front of a prompt: whether a beginning-of-sequence token precedes it, and what difference that makes.
+"""The tokens in front of a prompt: whether a beginning-of-sequence token precedes it, by which rule.
 
 The paper adds no special tokens. Some families, such as Gemma, were trained with such a token before every text and
 predict poorly without it. It is put in front of the prompt but belongs neither to its clouds nor to its losses.
