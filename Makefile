@@ -1,7 +1,8 @@
 # make book     everything from a clean machine to the built site (PROFILE=quick, standard or paper)
 # make lab      the chapters as notebooks in JupyterLab (OPTIONS="--no-browser --port 9000" and the like go to jupyter)
 # make lint     the quality gate: lint, format, types, conventions of scientific Python projects
-# make test     the quality gate, then all tests and their coverage
+# make test     the quality gate, then the tests and their coverage
+# make test-long  the few tests that take longest, two minutes; no part of `make test`
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
 # make results  measure the surveys in data/results again, about 20 minutes on two cores
@@ -9,7 +10,7 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lab lint test bench architectures results clean lock figure
+.PHONY: book lab lint test test-long chapter-tests library-tests bench architectures results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -28,7 +29,22 @@ lint: .venv/.test
 
 test: lint
 	@$(BIN)/tokengeom fetch-model
-	@$(BIN)/python -m pytest --cov
+	@$(BIN)/coverage erase
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 chapter-tests library-tests
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+# Two processes, since most tests use one core; about equally long.
+CHAPTERS := tests/site tests/surveys
+chapter-tests:
+	@$(BIN)/coverage run -m pytest $(CHAPTERS)
+
+library-tests:
+	@$(BIN)/coverage run -m pytest $(CHAPTERS:%=--ignore=%)
+
+test-long: .venv/.test
+	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/python -m pytest -m long
 
 bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/tokengeom fetch-model

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the real model, and the book built on two prompts, each made once."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ processor.apply()  # before anything imports numpy and torch
 
 PROJECT = Path(__file__).parents[1]
 TINY = PROJECT / "tests" / "tiny.yml"
+#: the environment of a subprocess whose coverage is not measured, as that would make it much slower
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 @pytest.fixture(scope="session")

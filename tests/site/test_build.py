@@ -290,7 +290,7 @@ def test_a_cell_that_writes_to_stderr_is_named(book):
         build_book(TINY, project, out)
 
 
-@pytest.mark.parametrize("forks", [True, False])
+@pytest.mark.parametrize("forks", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_chapter_must_declare_what_it_reads(book, forks, monkeypatch):
     """With the kernels of either kind, whichever this system uses."""
     monkeypatch.setattr(kernels_module, "FORKS", forks and kernels_module.FORKS)
@@ -326,6 +326,7 @@ def test_a_forked_kernel_computes_the_same(book, tmp_path, monkeypatch):
             assert ours.get("data", {}).get(kind) == theirs.get("data", {}).get(kind)
 
 
+@pytest.mark.long
 def test_a_sphinx_warning_stops_the_build_and_leaves_the_site(book):
     project, out = book
     before = snapshot(out)

@@ -1,6 +1,5 @@
 """Profiles are checked as a whole before a model loads, and what they leave out has a default."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_survey
 import yaml
-from conftest import PROJECT, TINY
+from conftest import PROJECT, TINY, UNMEASURED
 
 import tokengeom_utils as tg
 from tokengeom_utils.surveys.parameters import PARAMETERS
@@ -125,7 +124,13 @@ def installed(tmp_path):
     return tmp_path / "site"
 
 
-@pytest.mark.parametrize("words", [(), ("--profile", "standard", "--n-shuffled", "2")], ids=["no profile", "standard"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="no profile"),
+        pytest.param(("--profile", "standard", "--n-shuffled", "2"), id="standard", marks=pytest.mark.long),
+    ],
+)
 def test_an_installed_package_surveys_a_folder_without_a_checkout(installed, tmp_path, words):
     home, essays = tmp_path / "empty", tmp_path / "empty" / "essays"
     essays.mkdir(parents=True)
@@ -149,7 +154,7 @@ def test_an_installed_package_surveys_a_folder_without_a_checkout(installed, tmp
 
 
 def run_env(installed):
-    return os.environ | {"PYTHONPATH": str(installed)}
+    return UNMEASURED | {"PYTHONPATH": str(installed)}
 
 
 def test_a_folder_is_no_profile(tmp_path):
