@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT, UNMEASURED
 
 TESTED = [f"tests/clouds/test_{name}.py" for name in ("ties", "neighbors", "cpu", "overlap", "cosine", "rank")]
-# Of the GPU's path, the case that once depended on the processor: Triton's interpreter is slow. Compiling twice is slower.
+# Of the GPU's path, the case that once depended on the processor, as Triton's interpreter is slow.
 TESTED += ["tests/clouds/test_gpu.py::test_several_prompts_of_which_one_has_copies"]
 LEFT_OUT = "tests/clouds/test_cpu.py::test_the_process_that_compiles_finds_the_same_as_those_that_come_after"
 SETTINGS = {
