@@ -12,6 +12,8 @@ processor.apply()  # before anything imports numpy and torch
 
 PROJECT = Path(__file__).parents[1]
 TINY = PROJECT / "tests" / "tiny.yml"
+#: seconds that a test waits for another process before it fails: a busy machine can be ten times as slow
+PATIENCE = 600
 #: the environment of a subprocess whose coverage is not measured, as that would make it much slower
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 

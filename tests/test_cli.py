@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_survey
 import yaml
-from conftest import PROJECT, TINY
+from conftest import PATIENCE, PROJECT, TINY
 
 import tokengeom_utils as tg
 from tokengeom_utils import cli
@@ -223,12 +223,12 @@ def test_an_interrupt_at_the_terminal_is_answered_once(letters, tmp_path):
         start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while store.count(out) < 3:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, said
     assert "interrupted" in said and "of 300 prompts are in" in said and said.count("\n") == 1
     assert examine(out)[0].is_sound and examine(out)[0].missing

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import nbformat
 import papermill
 import pytest
+from conftest import PATIENCE
 from nbclient.exceptions import DeadKernelError
 
 from tokengeom_utils.errors import BuildError
@@ -83,7 +84,7 @@ def test_stopping_ends_a_kernel_at_work(kind, tmp_path):
             time.sleep(0.05)
         kernels.stop()
         with pytest.raises(DeadKernelError):
-            running.result(timeout=60)
+            running.result(timeout=PATIENCE)
         assert ends(int((tmp_path / "pid").read_text()))
         with pytest.raises(BuildError, match="the build was stopped"):
             execute(kernels, tmp_path, "1")
@@ -103,7 +104,7 @@ def test_kernels_end_with_their_server(tmp_path):
             time.sleep(0.05)
         kernels._server.kill()
         with pytest.raises(DeadKernelError):
-            running.result(timeout=60)
+            running.result(timeout=PATIENCE)
 
 
 @pytest.mark.skipif(not module.FORKS, reason="no forks on this system")

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from chapters import execute, write_chapter
+from conftest import PATIENCE
 
 from tokengeom_utils.site.build import execute as execute_module
 from tokengeom_utils.site.build import memory
@@ -82,7 +83,7 @@ def test_with_little_memory_chapters_wait_for_the_survey_and_for_each_other(allo
 
     def run(one, *_):
         try:
-            meeting.wait(timeout=30 if allowed == 2 else 0.5)
+            meeting.wait(timeout=PATIENCE if allowed == 2 else 0.5)
             met.append(one.chapter.name)
         except threading.BrokenBarrierError:
             pass  # alone

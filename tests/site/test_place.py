@@ -14,7 +14,7 @@ import filelock
 import nbformat
 import pytest
 from chapters import execute, write_chapter
-from conftest import PROJECT, TINY
+from conftest import PATIENCE, PROJECT, TINY
 
 from tokengeom_utils.errors import BuildError, InputError
 from tokengeom_utils.site.build import build_book, website
@@ -138,7 +138,7 @@ def test_ctrl_c_is_one_line_and_keeps_finished_chapters(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert messages == "tokengeom: stopped; finished chapters are kept: rerun the same command to resume\n"
     assert [path.name for path in done.parent.iterdir()] == ["short.ipynb"] and not (project / "built/html").exists()

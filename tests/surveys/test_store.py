@@ -16,7 +16,7 @@ import tiny_survey
 import xarray as xr
 import yaml
 import zarr
-from conftest import PROJECT, TINY, UNMEASURED
+from conftest import PATIENCE, PROJECT, TINY, UNMEASURED
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
@@ -92,14 +92,14 @@ def test_interrupted_on_the_command_line(tmp_path):
     profile.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | small))
     command = [sys.executable, "-m", "tokengeom_utils.cli", "survey", "--profile", profile, "--out", out]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while store.count(out) < 4:
             assert process.poll() is None and time.monotonic() < deadline
             if store.exists(out):  # a reader sees only whole prompts while the store is written
                 assert tg.open_results(out).loss.notnull().all()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3
     assert "interrupted" in said and "rerun the same command to resume" in said and said.count("\n") == 1
     assert examine(out)[0].is_sound and examine(out)[0].missing
