@@ -11,12 +11,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.core
 
 from . import processor
 from .errors import BuildError, InputError, PartialSurvey
 from .version import __version__
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; Ctrl-C ends each with one line."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("tokengeom: stopped by Ctrl-C", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 MODEL_HELP = "smollm2-135m, a folder, a Hub id such as owner/name, or untrained:MODEL."
 Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
 Profile = Annotated[str, typer.Option(help="quick, standard, paper, or the path of a .yml file.")]
@@ -88,6 +101,7 @@ def survey(
     Options replace the values of the profile. Rerun the same command to resume a survey that stopped.
 
     Exit code 0: complete. 2: bad input. 3: stopped early; every finished prompt is stored.
+    130: stopped by Ctrl-C before the first prompt was stored.
     """
     from .surveys.cluster import job_script, open_client, read_jobs
 
@@ -192,6 +206,8 @@ def measure(
     """Measure one text and print one line per layer.
 
     Without --n-tokens and --scale-max, the sizes are the largest that fit the text, up to 1024 and 256.
+
+    Exit code 0: measured. 2: bad input. 130: stopped by Ctrl-C.
     """
     from .models.bos import check_rule
     from .surveys.single import check_options
@@ -251,8 +267,6 @@ def _table_file(out):
     out = check_export(out, TABLES, "--out")
     if out.is_dir():
         raise InputError(f"--out {out} is a folder: add the name of a file")
-    if not out.parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}: make it first, or choose another")
     return out
 
 
@@ -314,7 +328,8 @@ def _root(
 def main() -> None:
     """Run the command line.
 
-    An error is one line on standard error. Exit code 1: a failed build. 2: bad input. 3: an incomplete survey.
+    An error is one line on standard error. Exit code 1: a failed build. 2: bad input. 3: an incomplete survey. 130:
+    stopped by Ctrl-C.
     """
     from .console import never_fail_to_print
 

@@ -1,5 +1,6 @@
 """Locations of the project's data and of downloaded models."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -96,6 +97,34 @@ def cache_path(*parts: str) -> Path:
     return base.joinpath(*parts)
 
 
+def unwritable(what: str, folder: str | Path, error: OSError, variable: str = "TOKENGEOM_CACHE") -> str:
+    """Explain in one line why something cannot be written to a cache, and what to do.
+
+    Parameters
+    ----------
+    what : str
+        What was to be written.
+    folder : path
+        The cache.
+    error : OSError
+        The failure.
+    variable : str
+        The environment variable that moves the cache.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> unwritable("the model", "/cache", OSError(errno.ENOSPC, "No space left on device"))
+    'no space left for the model in /cache: free some, or set TOKENGEOM_CACHE to a folder on another disk'
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left for {what} in {folder}: free some, or set {variable} to a folder on another disk"
+    return f"{what} cannot be written to {folder} ({error.strerror or error}): set {variable} to a folder of your own"
+
+
 def make_folder(folder: Path) -> Path:
     """Make a folder of the user's cache, with those above it.
 
@@ -119,13 +148,12 @@ def make_folder(folder: Path) -> Path:
     >>> make_folder(Path(tempfile.mkdtemp(), "models")).is_dir()
     True
     """
-    remedy = "set TOKENGEOM_CACHE to a folder of your own"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         in_the_way = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
         why = "is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
-        raise InputError(f"the cache {folder} cannot be made ({in_the_way}: {why}): {remedy}") from None
+        raise InputError(unwritable("cached files", folder, OSError(error.errno, f"{in_the_way}: {why}"))) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"the cache {folder} cannot be written (no permission): {remedy}")
+        raise InputError(unwritable("cached files", folder, OSError(errno.EACCES, "no permission")))
     return folder

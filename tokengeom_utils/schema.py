@@ -161,5 +161,29 @@ def check_scales(n_points: int, scale_max: int, k_max: int) -> None:
     for name, value, least in (("scale", scale_max, 2), ("k_max", k_max, 1)):
         if value < least:
             raise InputError(f"{name} {value} is too small: the smallest is {least}")
-        if value > n_points - 1:
-            raise InputError(f"{name} {value} exceeds N - 1 = {n_points - 1}: use more tokens or a lower one")
+        check_bound(name, value, n_points, "use more tokens or a lower one")
+
+
+def check_bound(name: str, value: int, n_points: int, remedy: str) -> None:
+    """Raise ``InputError`` if a scale or a number of neighbors exceeds N - 1, the neighbors that a token has.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls the value.
+    value : int
+    n_points : int
+        Tokens in a cloud, N.
+    remedy : str
+        The end of the error.
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> check_bound("--scale-max", 256, 1024, "lower it")
+    """
+    if value > n_points - 1:
+        raise InputError(f"{name} {value} exceeds N - 1 = {n_points - 1}: {remedy}")

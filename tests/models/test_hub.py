@@ -307,7 +307,10 @@ print(json.dumps([before, *folders, "torch" in sys.modules]))
     [
         (SimpleNamespace(response=SimpleNamespace(status_code=429)), "limits the rate of requests: wait some minutes"),
         (OSError(errno.ENOSPC, "No space left"), "no space left for the model org/name in .*: free some, or set"),
-        (PermissionError(errno.EACCES, "denied", "cache"), "no permission to write cache: set HF_HOME to a folder of"),
+        (
+            PermissionError(errno.EACCES, "denied", "cache"),
+            "cannot be written to cache .denied.: set HF_HOME to a folder of",
+        ),
         (KeyError("surprise"), "the model org/name could not be fetched: KeyError: 'surprise'"),
     ],
 )

@@ -298,7 +298,7 @@ def test_the_current_folder_is_refused_as_a_store(tiny, tmp_path, monkeypatch):
 def test_a_store_of_other_prompts_or_of_another_model_is_refused(tiny, copy):
     others = tiny_survey.prompts()
     others[3] = tg.Prompt("text-3", "letters", others[3].text[::-1])
-    with pytest.raises(tg.InputError, match=r"its prompts is another list \(number 3 is text-3"):
+    with pytest.raises(tg.InputError, match=r"its prompts are others \(number 4 is text-3"):
         tg.survey(tiny_survey.named(tiny), others, tiny_survey.DEGREES, copy, **tiny_survey.REQUEST)
     twin = tiny.__class__(tiny.name, tiny.network, tiny.tokenizer, "other weights")
     with pytest.raises(tg.InputError, match="made with model_fingerprint sha256.*not other weights"):

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import InputError
-from ..paths import cache_path, make_folder
+from ..paths import cache_path, make_folder, unwritable
 from .dequantized import write
 from .hashes import sha256
 
@@ -103,10 +103,7 @@ def fetch_bundled_model(say: Callable[[str], object] = print) -> Path:
     try:
         _fetch(target, say)
     except OSError as error:  # above all a full disk
-        raise InputError(
-            f"the model {BUNDLED} could not be written to {target.parent} ({error.strerror or error}): free 1 GB, or "
-            "set TOKENGEOM_CACHE to a folder on another disk"
-        ) from error
+        raise InputError(unwritable(f"the model {BUNDLED} (1 GB)", target.parent, error)) from error
     return target
 
 

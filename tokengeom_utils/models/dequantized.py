@@ -22,6 +22,7 @@ from ..paths import cache_path, make_folder
 from .gguf_files import merge
 from .hashes import sha256
 from .quiet import quiet_transformers
+from .safety import unusable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -215,7 +216,7 @@ def _network(gguf: Path) -> "PreTrainedModel":
     network, report = loaded
     if wrong := [*report["missing_keys"], *report["mismatched_keys"]]:
         raise InputError(
-            f"{len(wrong)} weights of {gguf.name} are missing or have another shape, such as {min(map(str, wrong))}: "
+            f"the weights of {gguf.name} do not fit its architecture: {unusable(wrong)}; "
             "get the file again from its source; the parts of a split model must keep their names"
         )
     network.hf_quantizer = None  # transformers refuses to save what it takes for quantized

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..paths import unwritable
 from .gguf_files import models, parts
 from .safety import check_not_adapter, find_weights, safetensors_names, without_weights
 
 # Configuration and tokenizer. Weights come in a second step: where they are in the cache, so are these.
 SMALL = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken")
+#: errors of a cache that is full or may not be written
+CACHE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken")
 NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<file>[^@]+\.[gG][gG][uU][fF]))?(@(?P<revision>[\w./-]+))?")
 
@@ -268,13 +271,8 @@ def _explain_failure(error, repo, kind):
     from huggingface_hub import constants, errors
 
     what = f"the {kind} {repo}"
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return (
-            f"no space left for {what} in {constants.HF_HUB_CACHE}: free some, or set HF_HOME to a folder on "
-            "another disk"
-        )
-    if isinstance(error, PermissionError):
-        return f"no permission to write {error.filename}: set HF_HOME to a folder of your own"
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) in CACHE_ERRORS:
+        return unwritable(what, error.filename or constants.HF_HUB_CACHE, error, "HF_HOME")
     command = f"hf download {'--repo-type dataset ' if kind == 'dataset' else ''}{repo}"
     elsewhere = f"run  {command}  on a machine with a network and copy its cache to {constants.HF_HUB_CACHE}"
     if isinstance(error, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:

@@ -26,6 +26,8 @@ from .untrained import UNTRAINED, untrained_network
 if TYPE_CHECKING:
     import torch
 
+DTYPES = ("auto", "float64", "float32", "bfloat16", "float16")
+
 
 def load_model(
     name: str | Path = BUNDLED,
@@ -97,7 +99,7 @@ def load_model(
     name = str(name)
     untrained, plain = name.startswith(UNTRAINED), name.removeprefix(UNTRAINED)
     source = locate(plain, weights=not untrained)  # before torch is imported, so that a wrong name fails at once
-    device, dtype = _device_and_dtype(device, dtype)
+    device, dtype = device_and_dtype(device, dtype)
     with one_line_errors(name), quiet_transformers():
         source = kept(source) if untrained else readable(source, say)
         if not source.options:
@@ -113,8 +115,28 @@ def load_model(
         return LanguageModel(name, network.eval().to(device), tokenizer, fingerprint, bos)
 
 
-def _device_and_dtype(device: Any, dtype: Any) -> "tuple[torch.device, torch.dtype]":
-    """The device and the dtype that two arguments of ``load_model`` stand for."""
+def device_and_dtype(device: Any = "auto", dtype: Any = "auto") -> "tuple[torch.device, torch.dtype]":
+    """Return the device and the dtype that two arguments of :func:`load_model` stand for.
+
+    Parameters
+    ----------
+    device, dtype
+        As for :func:`load_model`.
+
+    Returns
+    -------
+    torch.device, torch.dtype
+
+    Raises
+    ------
+    InputError
+        If one is unknown, or the device is not there.
+
+    Examples
+    --------
+    >>> device_and_dtype("cpu")
+    (device(type='cpu'), torch.float32)
+    """
     import torch
 
     if device == "auto":
@@ -128,8 +150,8 @@ def _device_and_dtype(device: Any, dtype: Any) -> "tuple[torch.device, torch.dty
     if dtype == "auto":
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     elif isinstance(dtype, str):
-        if dtype not in ("float64", "float32", "bfloat16", "float16"):
-            raise InputError(f"unknown dtype {dtype!r}: use auto, float64, float32, bfloat16 or float16")
+        if dtype not in DTYPES:
+            raise InputError(f"unknown dtype {dtype!r}: use {', '.join(DTYPES)}")
         dtype = getattr(torch, dtype)
     return device, dtype
 

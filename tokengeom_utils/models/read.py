@@ -3,6 +3,7 @@
 No repository's own code is run, and no pickle is read: see :mod:`tokengeom_utils.models.safety`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..errors import InputError
 from .bundled import BUNDLED, INITIALIZER_RANGE
 from .hub import TOKENIZERS
 from .locate import Source
-from .safety import read_json
+from .safety import read_json, unusable
 
 if TYPE_CHECKING:
     import torch
@@ -112,8 +113,8 @@ def read_network(source: Source, name: str, dtype: "torch.dtype") -> "PreTrained
     wrong = [*report["missing_keys"], *report["mismatched_keys"]]
     if wrong:  # transformers would fill them with random numbers
         raise InputError(
-            f"the weights of {name} do not match its config.json: {len(wrong)} are missing or have "
-            f"another shape, such as {min(map(str, wrong))}; get both files from the same source"
+            f"the weights of {name} do not match its config.json: {unusable(wrong)}; "
+            "get both files from the same source"
         )
     _check_finite(network, name)
     return network
@@ -152,8 +153,13 @@ def _check_finite(network, name):
 
 
 def _first_line(error):
-    """The first line of an exception's message, or its kind."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an exception's message, or its kind; of a missing package, how to install it."""
+    text = str(error).strip() or type(error).__name__
+    first = text.splitlines()[0]
+    command = re.search(r"pip install [^`'\"\s]+", text) if isinstance(error, ImportError) else None
+    if command is None or command[0] in first:
+        return first
+    return f"{re.split(r'[.:] ', f'{first} ')[0]}: run  {command[0]}"
 
 
 @contextmanager

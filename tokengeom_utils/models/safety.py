@@ -114,6 +114,28 @@ def without_weights(files: Sequence[str], name: str | Path) -> str:
     return "has neither safetensors nor GGUF weights: choose a model that has them"
 
 
+def unusable(names: Sequence[object]) -> str:
+    """Count the weights that are missing or have the wrong shape, and name one of them.
+
+    Parameters
+    ----------
+    names : sequence
+        Of the weights; at least one.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> unusable(["lm_head.weight"])
+    '1 is missing or has another shape, lm_head.weight'
+    """
+    one = len(names) == 1
+    verbs = "is missing or has" if one else "are missing or have"
+    return f"{len(names)} {verbs} another shape, {'' if one else 'such as '}{min(map(str, names))}"
+
+
 def check_not_adapter(folder: Path, name: str) -> None:
     """Raise ``InputError`` if the weights in a folder are only an adapter of another model.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, PartialSurvey
 from .checks import faults
-from .measure import GPU_BATCH, check_lengths, measure_prompts, parts, warn_of_beginning
+from .measure import GPU_BATCH, check_lengths, measure_prompts, parts, warm_up, warn_of_beginning
 from .metadata import exists
 from .plan import Measured, Plan
 from .provenance import provenance
@@ -119,6 +119,7 @@ def _measure(
     batch = plan.batch or (1 if model.device.type == "cpu" else GPU_BATCH)
     made = provenance(model, plan.profile, batch)
     warn_of_beginning(model, plan.prompts[next(iter(degrees))], plan.request["n_tokens"])
+    warm_up(model)
     advance(0)
     for places in parts(list(degrees), batch):
         rows = measure_prompts(

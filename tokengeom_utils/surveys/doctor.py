@@ -12,7 +12,7 @@ from ..paths import local_path
 from ..schema import OBSERVABLES, SCHEMA, Observable
 from .checks import faults, measured
 from .fit import misfits
-from .metadata import attributes, exists, open_arrays, open_group, runs, variables
+from .metadata import attributes, check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import Request, coordinates, group_name
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def examine(path: str | Path) -> list[Report]:
     (True, 24, ())
     """
     path = local_path(path, "the survey")
+    check_is_group(path)
     if not exists(path):
         raise InputError(f"no survey at {path}: check the path, or make one with  tokengeom survey --out {path}")
     made = attributes(open_group(path))
@@ -109,7 +110,7 @@ def _examine_group(path, models):
     there = [file.parent.name for file in sorted(path.glob("[!.]*/zarr.json"))]
     wanted = {group_name(model): model for model in models}
     if not there and not wanted:
-        raise InputError(f"{path} is not a survey store")
+        raise InputError(f"{path} is a Zarr group, but not a survey: check the path")
     return [report for name in there for report in examine(path / name)] + [
         Report(path / name, f"{model}, of which nothing is measured yet", 0, ("all",))
         for name, model in wanted.items()

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..paths import local_path
 from .files import scratch
 from .layout import held_variables, pack
+from .lock import check_writable
 
 if TYPE_CHECKING:
     import pandas
@@ -39,7 +40,7 @@ def check_export(path: str | Path, endings: Sequence[str] = tuple(FORMATS), name
     Raises
     ------
     InputError
-        If the ending is another, or the package that writes the format is not installed.
+        If the ending is another, the package that writes the format is not installed, or nothing can be written there.
 
     Examples
     --------
@@ -53,6 +54,7 @@ def check_export(path: str | Path, endings: Sequence[str] = tuple(FORMATS), name
         raise InputError(f"{name or 'cannot export to'} {path}: its name must end in {listed}")
     if find_spec(FORMATS[ending]) is None:
         raise InputError(f"{ending} files need the package {FORMATS[ending]}: pip install {FORMATS[ending]}")
+    check_writable(path, f"choose another {name or 'folder'}", path.parent)
     return path
 
 
@@ -66,15 +68,16 @@ def export(results: "xr.Dataset", path: str | Path, replace: bool = False) -> No
     path : path
         ``.csv`` or ``.parquet``: a tidy table, one value per row, with the columns variable, prompt, domain, shuffle,
         layer, scale, k and value; values that were not measured are left out. ``.nc``: NetCDF 4. ``.zarr``: a store of
-        few files, compressed as a whole, that :func:`tokengeom_utils.open_results` reads.
+        few files, compressed as a whole, that :func:`tokengeom_utils.open_results` reads. Missing folders above it are
+        made.
     replace : bool
         Replace the file at ``path``, once the new one is whole.
 
     Raises
     ------
     InputError
-        If the ending is another, something exists at ``path``, nothing is measured, or the package that writes the
-        format is not installed.
+        If the ending is another, something exists at ``path`` or nothing can be written there, nothing is measured, or
+        the package that writes the format is not installed.
 
     See Also
     --------
@@ -107,7 +110,7 @@ def export(results: "xr.Dataset", path: str | Path, replace: bool = False) -> No
         writers[path.suffix.lower()](results, aside)
         os.replace(aside, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another folder") from error
     finally:
         if aside.is_dir():
             shutil.rmtree(aside)

@@ -88,9 +88,11 @@ def check_same(path: str | Path, request: Request) -> None:
     made = json.loads(found_there["request"])
     for name, wanted in request.items():
         if (found := made.get(name, UNRECORDED.get(name))) != wanted:
+            verb = "are" if isinstance(wanted, list) else "is"
             found, wanted = _difference(found, wanted)
             raise InputError(
-                f"{path} holds another survey: its {name} is {found}, not {wanted}; delete it or choose another --out"
+                f"{path} holds another survey: its {name} {verb} {found}, not {wanted}; delete it or choose another "
+                "--out"
             )
 
 
@@ -99,6 +101,6 @@ def _difference(found, wanted):
     if not isinstance(wanted, list) or not isinstance(found, list) or len(str(wanted)) < 80:
         return found, wanted
     if len(found) != len(wanted):
-        return f"a list of {len(found)}", f"the {len(wanted)} requested"
+        return f"{len(found)}", f"the {len(wanted)} requested"
     number, a, b = next((i, a, b) for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b)
-    return f"another list (number {number} is {a[0]} with hash {a[1][:8]})", f"the one requested ({b[0]}, {b[1][:8]})"
+    return f"others (number {number + 1} is {a[0]} with hash {a[1][:8]})", f"those requested ({b[0]}, {b[1][:8]})"

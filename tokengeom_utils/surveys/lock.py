@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -21,27 +22,44 @@ NO_LOCKS = {
 }
 
 
-def check_writable(path: Path, option: str = "--out") -> None:
-    """Raise ``InputError`` unless a store can be made or changed at ``path``; nothing is written.
+def check_writable(path: Path, remedy: str = "choose another --out", folder: Path | None = None) -> None:
+    """Raise ``InputError`` unless a store can be made or changed at ``path``; nothing is left behind.
 
     Parameters
     ----------
     path : pathlib.Path
         It need not exist, nor the folders above it.
-    option : str
-        The name of the path in the error.
+    remedy : str
+        The end of the error.
+    folder : pathlib.Path, optional
+        Where files will be written, if not in ``path``: the folder of a file.
+
+    Raises
+    ------
+    InputError
     """
+    place = folder or path
     try:
-        there = next(place for place in (path, *path.parents) if place.exists())
+        there = next(above for above in (place, *place.parents) if above.exists())
+        if not there.is_dir():
+            why = f"{there} is a file, not a folder"
+        elif not os.access(there, os.W_OK | os.X_OK):
+            why = f"no permission to write in the folder {there}"
+        else:
+            return _try_to_write(there)
     except OSError as error:  # a name too long, or a folder that may not be entered
-        raise InputError(f"{path} cannot be written ({error.strerror}): choose another {option}") from None
-    if not there.is_dir():
-        why = f"{there} is a file, not a folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        why = f"no permission to write in the folder {there}"
-    else:
-        return
-    raise InputError(f"{path} cannot be written ({why}): choose another {option}")
+        why = error.strerror or str(error)
+    raise InputError(f"{path} cannot be written ({why}): {remedy}")
+
+
+def _try_to_write(folder):
+    """Raise ``OSError`` unless a file can be made in a folder: permission is not enough, as in /proc."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        why = "its file system takes no new files" if error.errno == errno.ENOENT else error.strerror
+        raise OSError(error.errno, f"no file can be made in the folder {folder}: {why}") from None
 
 
 class StoreLock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..clouds.observer import Observer, intrinsic_dimension
+from ..clouds.observer import Observer, intrinsic_dimension, observables
 from ..errors import InputError
 from ..models.advice import advice
 from ..models.extract import logit_cloud, stream_clouds
@@ -91,7 +91,11 @@ def measure(
         raise InputError(f"a prompt is a text or a Prompt, not {type(prompt).__name__}; tg.survey measures several")
     check_request(n_tokens - skip, (shuffle,), scale_max, k_max, n_tokens)
     ids, order = _token_ids(model, prompt, shuffle, n_tokens, seed)
-    return measure_tokens(model, ids, scale_max, k_max, skip).assign(bleu=_variable("bleu", bleu(ids, order)))
+    try:
+        found = measure_tokens(model, ids, scale_max, k_max, skip)
+    except InputError as error:  # above all, a token without a direction
+        raise InputError(f"prompt {prompt.id}: {error}") from error
+    return found.assign(bleu=_variable("bleu", bleu(ids, order)))
 
 
 def measure_tokens(
@@ -198,6 +202,22 @@ def warn_of_beginning(model: LanguageModel, prompt: Prompt, n_tokens: int) -> No
     line = advice(model, model.tokenize(prompt.text, n_tokens), f"prompt {prompt.id}")
     if line:
         warnings.warn(line, stacklevel=4)
+
+
+def warm_up(model: LanguageModel) -> None:
+    """Compile what measuring on a CPU needs, or load it, so that no estimate of the time counts this.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Its dtype decides which versions of the loops are needed.
+    """
+    import torch
+
+    if model.device.type == "cpu":
+        clouds = torch.randn(2, 64, 8, generator=torch.Generator().manual_seed(0)).to(model.network.dtype)
+        observables(clouds, scale_max=4, k_max=3)
+        intrinsic_dimension(clouds[-1].double(), scale_max=4)  # as of the logits
 
 
 def parts(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:

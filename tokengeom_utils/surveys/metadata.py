@@ -27,6 +27,48 @@ def exists(path: str | Path) -> bool:
     return (Path(path) / "zarr.json").is_file()
 
 
+def what_is(path: str | Path) -> str:
+    """Describe what lies at a path that holds no survey; empty if nothing does.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> what_is(tempfile.mkdtemp())
+    'an empty folder'
+    """
+    path = Path(path)
+    if not path.exists():
+        return ""
+    if not path.is_dir():
+        return "a file"
+    if not any(path.iterdir()):
+        return "an empty folder"
+    if (path / ".zarray").is_file() or (path / ".zgroup").is_file():
+        return "a Zarr store of version 2"
+    if not exists(path):
+        return "a folder without zarr.json"
+    try:
+        document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        return f"a Zarr {document['node_type']}"
+    except (ValueError, KeyError, TypeError):
+        return "a Zarr store with damaged metadata"
+
+
+def check_is_group(path: Path) -> None:
+    """Raise ``InputError`` if there is anything but a Zarr group at a path; nothing may be there."""
+    found = what_is(path)
+    if found not in ("", "a Zarr group", "a Zarr store with damaged metadata"):
+        raise InputError(f"{path} is {found}, not a survey: check the path")
+
+
 def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> "zarr.Group":
     """Open the Zarr group at ``path``.
 

@@ -1,9 +1,11 @@
 """The parameters of a survey and a book: which values each may have."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..models.bos import RULES as BOS
+from ..models.load import DTYPES
 
 
 class Rule(NamedTuple):
@@ -72,8 +74,11 @@ PARAMETERS: Mapping[str, Rule] = {
     "seed": _whole(0),
     "n_bootstrap": _whole(1),
     "tokenizers": Rule("a list of texts", _list_of(_is_text)),
-    "device": _TEXT,
-    "dtype": _TEXT,
+    "device": Rule(
+        "auto, cpu, cuda, or cuda:1",
+        lambda value: _is_text(value) and bool(re.fullmatch(r"auto|(cpu|cuda)(:\d+)?", value)),
+    ),
+    "dtype": Rule(f"one of {', '.join(DTYPES)}", lambda value: value in DTYPES),
     "batch": _whole(1),
     "bos": Rule(f"one of {', '.join(BOS)}", lambda value: value in BOS),
 }

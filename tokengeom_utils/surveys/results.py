@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..paths import data_path, local_path
 from ..schema import OBSERVABLES, SCHEMA
 from .checks import absent
-from .metadata import open_arrays, open_group, variables
+from .metadata import check_is_group, exists, open_arrays, open_group, variables
 from .request import UNRECORDED
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
 
 def _open_checked(path: Path) -> "zarr.Group":
     """Open the group of a store, and check that it is one survey of the schema that this version reads."""
-    if not (path / "zarr.json").exists():
+    check_is_group(path)
+    if not exists(path):
         raise InputError(
             f"no survey at {path}: run  tokengeom survey --out {path}, or open a bundled one, {' or '.join(COMMITTED)}"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..console import say, track
 from ..errors import InputError, PartialSurvey
 from ..models.language_model import LanguageModel
-from ..models.load import fetch_model, load_tokenizer
+from ..models.load import device_and_dtype, fetch_model, load_tokenizer
 from ..paths import local_path
 from ..prompts.load import Prompt, load_prompts
 from ..schema import K_MAX, SCALE_MAX
@@ -18,6 +18,7 @@ from .complete import complete
 from .fit import check_free
 from .layout import create_group
 from .lock import check_writable
+from .metadata import exists
 from .plan import LazyModel, Plan, as_plan_model
 from .request import check_whole, group_name, make_request
 from .store import count
@@ -161,6 +162,8 @@ def run_profile(
     out = local_path(out, "--out")
     check_free(out)
     check_writable(out)
+    if client is None:  # the workers of a client have devices of their own
+        device_and_dtype(parameters.get("device", "auto"), parameters.get("dtype", "auto"))
     names = parameters["model"]
     models = [names] if isinstance(names, str) else names
     for model in models:  # if the last one is not available, this fails before the first is measured
@@ -227,6 +230,8 @@ def _run_model(parameters, out, client, quiet):
         try:
             return complete(plan, out, client, progress)
         except KeyboardInterrupt:
+            if not exists(out):  # stopped before the first prompt was stored
+                raise
             why = "interrupted"
         except OSError as error:
             why = f"{error.strerror or error} ({error.filename or out})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..prompts.load import load_prompts
 from ..prompts.prompt import Prompt
-from ..schema import K_MAX, SCALE_MAX
+from ..schema import K_MAX, SCALE_MAX, check_bound
 from .request import UNRECORDED
 
 if TYPE_CHECKING:
@@ -149,11 +149,8 @@ def fit_options(
 
 def _check_scale(scale_max, n_tokens):
     """Refuse an explicit scale that a number of tokens does not have."""
-    if scale_max and scale_max > n_tokens - 1:
-        raise InputError(
-            f"--scale-max {scale_max} exceeds N - 1 = {n_tokens - 1} for the N = {n_tokens} tokens measured: "
-            "leave it out, or lower it"
-        )
+    if scale_max:
+        check_bound("--scale-max", scale_max, n_tokens, f"{n_tokens} tokens are measured; leave it out, or lower it")
 
 
 def as_survey(found: "xr.Dataset", prompt: Prompt, shuffle: int = 0) -> "xr.Dataset":
