@@ -165,7 +165,9 @@ def test_no_alteration_of_a_solution_passes(name):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SOLVED)
 def test_a_solution_in_another_form_passes(name):
-    tried = {kind: getattr(check, name)(form(SOLVED[name])) for kind, form in RIGHT.items() if (name, kind) not in DOUBLE}
+    tried = {
+        kind: getattr(check, name)(form(SOLVED[name])) for kind, form in RIGHT.items() if (name, kind) not in DOUBLE
+    }
     assert not {kind: answer for kind, answer in tried.items() if not answer.passed}
 
 

@@ -116,7 +116,7 @@ def neighbor_angle(attempt: Attempt, rng: np.random.Generator) -> None:
     The distances to the neighbors and the one between them are arrays of one shape; returns degrees, an array of that
     shape.
     """
-    r1, r2 = np.append([[3.0], [4.0]], rng.uniform(0.5, 2, (2, 20)), axis=1)
+    r1, r2 = np.hstack([np.array([[3.0], [4.0]]), rng.uniform(0.5, 2, (2, 20))])
     angle = np.append(np.pi / 2, rng.uniform(0.2, 3, 20))
     between = np.sqrt(r1**2 + r2**2 - 2 * r1 * r2 * np.cos(angle))
     found, wanted = shaped(attempt(r1, r2, between), 21), np.degrees(angle)

@@ -132,7 +132,8 @@ def fastest_wave(attempt: Attempt, rng: np.random.Generator) -> None:
     limit = np.sqrt(2 * betas)
     expect(
         not any(
-            close(found, np.maximum(1, near)) for near in (limit, np.round(limit), np.floor(limit), np.ceil(limit))
+            close(found, near) or close(found, np.maximum(1, near))
+            for near in (limit, np.round(limit), np.floor(limit), np.ceil(limit))
         ),
         "the root of 2 beta is the limit for large beta, and no whole number: compare the rates themselves",
     )

@@ -63,7 +63,7 @@ def overlap(attempt: Attempt, rng: np.random.Generator) -> None:
     )
     all_columns = np.mean([len({*x} & {*y}) for x, y in rows])
     expect(
-        not any(close(found, [all_columns / c for c in over]) for over in (ks, [columns] * 4)),
+        not any(close(found, [all_columns / c for c in over]) for over in (ks, [columns] * 4, [columns + 1] * 4)),
         "only the first k columns count, however many the table has",
     )
     expect(

@@ -61,7 +61,7 @@ def shuffle_blocks(attempt: Attempt, rng: np.random.Generator) -> None:
         expect(not (whole and size < length), "the tokens inside a block keep their order: permute whole blocks")
         expect(
             size == length,
-            f"at degree {degree} your blocks have {size} tokens: {n} tokens in 4**{degree} blocks make {length} each",
+            f"at degree {degree} the length of your blocks is {size}: {n} tokens in 4**{degree} blocks make {length} each",
         )
     expect(
         (_orders(attempt, ids, 0, seeds[:3]) == np.arange(n)).all(),
@@ -84,8 +84,8 @@ def ngram_precision(attempt: Attempt, rng: np.random.Generator) -> None:
     """
     words = np.array([1, 2, 12, 21, 112])  # joined without spaces, different runs of these would look the same
     texts = [[1, 2, 1, 2, 1, 2, 12, 21], [1, 2, 3, 1, 2, 4, 12, 21]], words[rng.integers(0, 5, (2, 30))].tolist()
-    texts = *texts, [words[rng.integers(0, 4, size)].tolist() for size in (12, 25)]
-    cases = [(*pair, n) for pair in texts for n in (1, 2, 3)]
+    uneven = [words[rng.integers(0, 4, size)].tolist() for size in (12, 25)]
+    cases = [(*pair, n) for pair in (*texts, uneven) for n in (1, 2, 3)]
     runs = [[[tuple(x[i : i + n]) for i in range(len(x) - n + 1)] for x in (ids, other)] for ids, other, n in cases]
     common = np.array([(Counter(a) & Counter(b)).total() for a, b in runs])
     found, sizes = [shaped(attempt(*case)) for case in cases], np.array([len(a) for a, _ in runs])

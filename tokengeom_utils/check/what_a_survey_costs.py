@@ -27,16 +27,14 @@ def count_measurements(attempt: Attempt, rng: np.random.Generator) -> None:
         "degree 0 is the prompt in order, which is already counted",
     )
     expect(
-        close(attempt(n, some, [*degrees, degrees[0]]), n + some * m) and close(attempt(n, some, [2, 2, 2]), n + some),
+        close(attempt(n, some, [*degrees, degrees[0]]), n + some * m)
+        and close(attempt(n, some, [2, 0, 2, 0]), n + some),
         "a degree that is listed twice is measured once",
     )
     expect(close(attempt(n, n + 5, degrees), n * (1 + m)), "no more prompts can be shuffled than there are")
     expect(
         close([attempt(n, some, []), attempt(n, 0, degrees)], [n, n]),
         "with no degree or no shuffled prompt, every prompt is still measured once in order",
-    )
-    expect(
-        close(attempt(n, n, [0, *degrees, 0, *degrees]), n * (1 + m)), "zeros and repeated degrees may come together"
     )
 
 
