@@ -94,6 +94,9 @@ def doubles(attempt, rng):
     check.expect(check.close(attempt(x), 2 * x), "add each number to itself")
 
 
+CALLS = itertools.count(1)
+
+
 def in_place(x):
     x *= 2
     return x
@@ -113,7 +116,7 @@ def test_a_check_that_draws_its_inputs_is_run_on_several_draws():
     "attempt, hint",
     [
         (in_place, "changes its argument number 1"),
-        (lambda x, calls=itertools.count(1): x * next(calls), "called again"),
+        (lambda x: x * next(CALLS), "called again"),
         (lambda x: x * np.random.default_rng().uniform(), "called again"),
         (lambda x: x + undefined, "NameError: name 'undefined' is not defined (in the line: (lambda x: x + undefined"),  # noqa: F821
     ],

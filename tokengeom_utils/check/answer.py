@@ -176,7 +176,9 @@ def _stopped(attempt: Attempt, error: BaseException) -> _Hint:
     text = f"your function stops with {type(error).__name__}: {error}"
     file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
     lines = [
-        getline(file, at.lineno).strip() for at in extract_tb(error.__traceback__) if at.filename == file != __file__
+        getline(file, at.lineno or 0).strip()
+        for at in extract_tb(error.__traceback__)
+        if at.filename == file != __file__
     ]
     return _Hint(f"{text} (in the line: {lines[-1]})" if lines and lines[-1] else text)
 
@@ -260,7 +262,7 @@ def checker(check: Callable[..., None]) -> Callable[[Attempt], Answer]:
     drawn = len(signature(check).parameters) > 1
 
     @wraps(check)
-    def run(attempt: Attempt) -> Answer:
+    def run(attempt: Any) -> Answer:
         if not callable(attempt):
             return Answer(False, "pass the function itself, without calling it: its name and no parentheses")
 

@@ -6,7 +6,7 @@ from .answer import Attempt, checker, close, expect, shaped, truth
 
 
 def _lookalikes(cloud: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return a cloud mirrored in its mean, one turned about it, and one of other tokens with its mean and covariance."""
+    """Return a cloud mirrored in its mean, one turned about it, and other tokens with the same mean and covariance."""
     mean, (turn, _) = cloud.mean(0), np.linalg.qr(rng.normal(size=(cloud.shape[1],) * 2))
     v = rng.normal(size=len(cloud))
     v = (v - v.mean()) / np.linalg.norm(v - v.mean())

@@ -25,7 +25,7 @@ def sa_velocity(attempt: Attempt, rng: np.random.Generator) -> None:
     ``x`` is an array of unit vectors of shape (token, feature), ``beta`` a float; returns an array of the shape of
     ``x``.
     """
-    x, beta = on_sphere(rng.integers(4, 9), rng.integers(2, 6), rng), rng.uniform(1, 4)
+    x, beta = on_sphere(int(rng.integers(4, 9)), int(rng.integers(2, 6)), rng), rng.uniform(1, 4)
     weight = np.exp(beta * x @ x.T)
     found, pull = attempt(x, beta), weight @ x / weight.sum(1, keepdims=True)
     expect(np.shape(found) == x.shape, "return one velocity for every token: an array of the shape of x")

@@ -61,7 +61,8 @@ def shuffle_blocks(attempt: Attempt, rng: np.random.Generator) -> None:
         expect(not (whole and size < length), "the tokens inside a block keep their order: permute whole blocks")
         expect(
             size == length,
-            f"at degree {degree} the length of your blocks is {size}: {n} tokens in 4**{degree} blocks make {length} each",
+            f"at degree {degree} the length of your blocks is {size}: {n} tokens in 4**{degree} blocks make {length} "
+            "each",
         )
     expect(
         (_orders(attempt, ids, 0, seeds[:3]) == np.arange(n)).all(),
