@@ -25,7 +25,7 @@ def double(attempt):
         (lambda x: 2 * x, "correct"),
         (lambda x: x**2, "not yet: this is the square of the number, not its double"),
         (lambda x: x, "not yet: add the number to itself"),
-        (lambda x: [x, x], "not yet: add the number to itself"),
+        (lambda x: [x, x], "not yet: the result does not have the shape that the docstring of the exercise states"),
         (lambda x: "six", "not yet: your function returns something that is no array of numbers, a str"),
         (lambda x: "6", "not yet: your function returns something that is no array of numbers, a str"),
         (lambda x: [6, [6]], "not yet: your function returns something that is no array of numbers, a list"),
