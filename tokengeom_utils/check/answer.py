@@ -1,14 +1,21 @@
 """The machinery of the checkers: try a function where the answer is known, and return a verdict with a hint."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import wraps
 from inspect import signature
+from linecache import getline
+from traceback import extract_tb
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 #: A function written for an exercise; each checker documents its arguments and its result.
 Attempt = Callable[..., Any]
+
+#: How often a check that draws its inputs is run, each time on other inputs; the draws are the same every time.
+DRAWS, SEED = 3, 250110573
 
 
 class Answer(NamedTuple):
@@ -92,7 +99,24 @@ def expect(condition: Any, hint: str) -> None:
         raise _Hint(hint)
 
 
-def close(found: Any, wanted: Any, rtol: float = 1e-6, atol: float = 1e-9) -> bool:
+def _numbers(value: Any) -> np.ndarray | None:
+    """Return a number, an array, a tensor, or a nested list of them as a float64 array, anything else as None."""
+    if isinstance(value, list | tuple):
+        parts = [_numbers(part) for part in value]
+        shapes = {None if part is None else part.shape for part in parts}
+        return None if None in shapes or len(shapes) > 1 else np.array(parts, float)
+    if torch.is_tensor(value):
+        return None if value.is_complex() else value.detach().to("cpu", torch.float64, copy=True).numpy()
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O" and not isinstance(value, str):  # such as fractions
+            array = np.array([float(entry) for entry in array.flat if not isinstance(entry, str)]).reshape(array.shape)
+        return array.astype(float) if array.dtype.kind in "biuf" else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def close(found: Any, wanted: Any, rtol: float = 1e-5, atol: float = 1e-6) -> bool:
     """Compare a result with the expected one, in shape and up to rounding.
 
     Parameters
@@ -102,7 +126,8 @@ def close(found: Any, wanted: Any, rtol: float = 1e-6, atol: float = 1e-9) -> bo
     wanted : array_like, any shape
         The expected result.
     rtol, atol : float
-        Largest relative and absolute difference; both are compared in float64 as by :func:`numpy.allclose`.
+        Largest relative and absolute difference; both are compared in float64 as by :func:`numpy.allclose`. By default,
+        results computed in float32 are close enough.
 
     Returns
     -------
@@ -126,27 +151,87 @@ def close(found: Any, wanted: Any, rtol: float = 1e-6, atol: float = 1e-9) -> bo
     >>> close("one", 1.0)
     False
     """
+    a, b = _numbers(found), _numbers(wanted)
+    return a is not None and b is not None and a.shape == b.shape and bool(np.allclose(a, b, rtol, atol))
+
+
+def shaped(found: Any, *shape: int) -> Any:
+    """End a check with a hint unless a result has a shape; no shape stands for a single number; returns the result."""
+
+    def words(sizes: tuple[int, ...]) -> str:
+        return f"an array of shape {sizes}" if sizes else "a single number"
+
+    expect(np.shape(found) == shape, f"return {words(shape)}: your function returns {words(np.shape(found))}")
+    return found
+
+
+def truth(found: Any) -> bool:
+    """Return a result as a bool; end the check with a hint if it is something else."""
+    expect(np.shape(found) == () and found in (0, 1), "return True or False: your function returns something else")
+    return bool(found)
+
+
+def _stopped(attempt: Attempt, error: BaseException) -> _Hint:
+    """Return the hint for an error inside an attempt, with the line of the attempt at which it stopped."""
+    text = f"your function stops with {type(error).__name__}: {error}"
+    file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
+    lines = [
+        getline(file, at.lineno or 0).strip()
+        for at in extract_tb(error.__traceback__)
+        if at.filename == file != __file__
+    ]
+    return _Hint(f"{text} (in the line: {lines[-1]})" if lines and lines[-1] else text)
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy that an attempt may spoil; functions and networks are passed on as they are."""
+    return value if callable(value) else deepcopy(value)
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    """Whether an argument, if it holds numbers, still holds the same ones."""
+    old, new = (_numbers(value) for value in (before, after))
+    return old is None or (new is not None and np.array_equal(old, new))
+
+
+def _called(attempt: Attempt, args: tuple[Any, ...]) -> Any:
+    """Return what an attempt returns as an array of numbers; silence, errors, and side effects end the check."""
+    given = [_copied(value) for value in args]
     try:
-        found, wanted = np.asarray(found, float), np.asarray(wanted, float)
-    except (TypeError, ValueError):
-        return False
-    return found.shape == wanted.shape and bool(np.allclose(found, wanted, rtol, atol))
+        value = attempt(*given)
+    except (Exception, SystemExit) as error:  # a function in the making may fail in any way
+        raise _stopped(attempt, error) from None
+    if value is None:
+        name = getattr(attempt, "__name__", "your function")
+        raise _Hint(f"{name} returns nothing: write its body and end it with a return statement")
+    for number, (before, after) in enumerate(zip(args, given, strict=True), 1):
+        expect(
+            _unchanged(before, after),
+            f"your function changes its argument number {number}: work on a copy, for the caller may still need it",
+        )
+    found = _numbers(value)
+    if found is None:
+        raise _Hint(f"your function returns something that is no array of numbers, a {type(value).__name__}")
+    return found if found.ndim else found[()]
 
 
-def checker(check: Callable[[Attempt], None]) -> Callable[[Attempt], Answer]:
+def checker(check: Callable[..., None]) -> Callable[[Attempt], Answer]:
     """Turn a check, which ends with a hint or reaches its end, into a function that returns an answer.
 
     Parameters
     ----------
     check : callable
         Takes the attempt, calls it with arguments for which the result is known, and passes what it finds to
-        :func:`expect`. The attempt can be called with positional arguments only.
+        :func:`expect`. The attempt can be called with positional arguments only, and returns a float64 number or array,
+        whatever kind of array or list it made. A check with a second parameter receives a
+        :class:`numpy.random.Generator` from which to draw the arguments, and is run on several draws.
 
     Returns
     -------
     callable
         A checker: a function of one argument, the attempt, that returns an :class:`Answer` and never raises. An attempt
-        that returns None, as the stub of an exercise does, or that raises an error gets a hint of its own.
+        that returns None, as the stub of an exercise does, that raises an error, changes its arguments, or returns
+        something else when it is called again with the same arguments, gets a hint of its own.
 
     See Also
     --------
@@ -156,40 +241,50 @@ def checker(check: Callable[[Attempt], None]) -> Callable[[Attempt], Answer]:
 
     Notes
     -----
-    Every exercise with code ends with a call of a checker, in every chapter from "The paper in one page" on.
+    Every exercise with code ends with a call of a checker, in every chapter from "The paper in one page" on. The draws
+    are the same every time, so an answer does not depend on chance; a table of a few results does not pass.
 
     Examples
     --------
     >>> @checker
-    ... def area(attempt):
-    ...     found = attempt(3.0)
-    ...     expect(not close(found, 6 * np.pi), "this is the circumference of the disk, not its area")
-    ...     expect(close(found, 9 * np.pi), "cut the disk into thin rings, and add up their areas")
+    ... def area(attempt, rng):
+    ...     r = rng.uniform(1, 3)
+    ...     found = attempt(r)
+    ...     expect(not close(found, 2 * np.pi * r), "this is the circumference of the disk, not its area")
+    ...     expect(close(found, np.pi * r**2), "cut the disk into thin rings, and add up their areas")
     >>> area(lambda r: 2 * np.pi * r)
     not yet: this is the circumference of the disk, not its area
     >>> area(lambda r: np.pi * r**2)
     correct
-    >>> area(lambda r: 1 / 0)
-    not yet: your function stops with ZeroDivisionError: division by zero
+    >>> area(lambda r: r / 0)
+    not yet: your function stops with ZeroDivisionError: float division by zero
     """
+    drawn = len(signature(check).parameters) > 1
 
     @wraps(check)
-    def run(attempt: Attempt) -> Answer:
+    def run(attempt: Any) -> Answer:
+        if not callable(attempt):
+            return Answer(False, "pass the function itself, without calling it: its name and no parentheses")
+
         def tried(*args: Any) -> Any:
-            value = attempt(*args)
-            if value is None:
-                name = getattr(attempt, "__name__", "your function")
-                raise _Hint(f"{name} returns nothing: write its body and end it with a return statement")
-            return value
+            found, again = _called(attempt, args), _called(attempt, args)
+            expect(
+                np.array_equal(found, again, equal_nan=True) or close(again, found),
+                "called again with the same arguments, your function returns something else: use nothing but the "
+                "arguments",
+            )
+            return found
 
         try:
-            check(tried)
+            for draw in range(DRAWS if drawn else 1):
+                check(tried, *([np.random.default_rng((SEED, draw))] if drawn else []))
         except _Hint as hint:
             return Answer(False, str(hint))
-        except Exception as error:  # a function in the making may fail in any way
-            return Answer(False, f"your function stops with {type(error).__name__}: {error}")
+        except (IndexError, TypeError, ValueError):  # a check that meets an array of an unexpected shape
+            return Answer(False, "the result does not have the shape that the docstring of the exercise states")
         return Answer(True)
 
-    # help() and editors then show what a checker returns; the check itself returns nothing.
-    vars(run)["__signature__"] = signature(check).replace(return_annotation=Answer)
+    # help() and editors then show what a checker takes and returns.
+    shown = signature(check)
+    vars(run)["__signature__"] = shown.replace(parameters=list(shown.parameters.values())[:1], return_annotation=Answer)
     return run

@@ -3,39 +3,56 @@
 import numpy as np
 
 from ..theory import statistics
-from .answer import Attempt, checker, close, expect
+from .answer import Attempt, checker, close, expect, shaped
 
 
 @checker
-def fisher_interval(attempt: Attempt) -> None:
+def fisher_interval(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``fisher_interval(r, n, n_controls=0, level=0.95)``: Fisher's interval of a correlation.
 
     ``r`` is a correlation of ``n`` pairs with ``n_controls`` variables held fixed, ``level`` a float between 0 and 1;
     returns two floats, the low and the high end.
     """
-    found, wanted = attempt(0.8, 20), statistics.fisher_interval(0.8, 20)
+    r, n = rng.uniform(0.4, 0.9), int(rng.integers(12, 40))
+    found, wanted = attempt(r, n), statistics.fisher_interval(r, n)
     expect(np.shape(found) == (2,), "return two numbers: the low end and the high end")
-    z, q = np.arctanh(0.8), 1.95996
+    z, q = np.arctanh(r), 1.95996
     expect(
-        not close(found, (z - q / 17**0.5, z + q / 17**0.5), 1e-3),
+        not close(found, (z - q / (n - 3) ** 0.5, z + q / (n - 3) ** 0.5), 1e-3),
         "these are the ends for artanh r: go back to r with tanh",
     )
     expect(
-        not close(np.add(*found), 1.6),
+        not close(np.add(*found), 2 * r),
         "your interval is symmetric around r, so it may extend beyond 1: it is artanh r that scatters symmetrically",
     )
     expect(
-        not close(found, np.tanh([z - q / 20**0.5, z + q / 20**0.5]), 1e-4),
+        not any(close(found, np.tanh([z - q / m**0.5, z + q / m**0.5]), 1e-4) for m in (n, n - 1, n - 2)),
         "the variance of artanh r is 1 / (n - 3), not 1 / n",
+    )
+    expect(
+        not close(found, np.tanh([z - 1.64485 / (n - 3) ** 0.5, z + 1.64485 / (n - 3) ** 0.5]), 1e-4),
+        "at a level of 95%, 2.5% of a normal law lies above the interval and 2.5% below it",
     )
     expect(
         close(found, wanted, 1e-3),
         "return tanh(artanh r -+ q / sqrt(n - 3)), where 2.5% of a normal law lies above q",
     )
-    expect(close(attempt(0.8, 22, 2), wanted, 1e-3), "every variable held fixed takes one more off n - 3")
+    controls = int(rng.integers(1, 5))
     expect(
-        close(attempt(0.8, 20, 0, 0.5), statistics.fisher_interval(0.8, 20, level=0.5), 1e-6),
+        close(attempt(r, n + controls, controls), wanted, 1e-3), "every variable held fixed takes one more off n - 3"
+    )
+    levels = 0.5, rng.uniform(0.6, 0.99)
+    expect(
+        all(close(attempt(r, n, 0, level), statistics.fisher_interval(r, n, level=level)) for level in levels),
         "the level 95% is right, but other levels are not: the quantile is that of (1 + level) / 2",
+    )
+    expect(
+        close(attempt(r, n, controls, 0.9), statistics.fisher_interval(r, n, controls, 0.9)),
+        "right with controls and right at other levels, but not with both",
+    )
+    expect(
+        close(attempt(-r, n), statistics.fisher_interval(-r, n), 1e-3),
+        "right for positive correlations only: for a negative one, the low end still comes first",
     )
 
 
@@ -46,18 +63,19 @@ def _residual(v: np.ndarray, *columns: np.ndarray) -> np.ndarray:
 
 
 @checker
-def partial_correlation(attempt: Attempt) -> None:
+def partial_correlation(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``partial_correlation(x, y, controls)``: the correlation with several variables held fixed.
 
     ``x`` and ``y`` are arrays of shape (prompt,), ``controls`` is one of shape (control, prompt); returns a float.
     """
-    x, y, a, b = np.random.default_rng(8).normal(size=(4, 30))
+    n = int(rng.integers(20, 40))
+    x, y, a, b, c = rng.normal(size=(5, n))
     a, b = a + 5, b + 0.8 * a
-    x, y = x + a + b, y + a - b
-    one, pearson = np.ones(30), statistics.pearson
-    found, wanted = attempt(x, y, np.stack([a, b])), statistics.partial_correlation(x, y, a, b)
+    x, y = x + a + b + c, y + a - b - 2 * c + 3
+    one, pearson, partial = np.ones(n), statistics.pearson, statistics.partial_correlation
+    found, wanted = shaped(attempt(x, y, np.stack([a, b]))), partial(x, y, a, b)
     expect(not close(found, pearson(x, y)), "this is the plain correlation: take the controls out of both first")
-    expect(not close(found, statistics.partial_correlation(x, y, a)), "you hold only the first control fixed")
+    expect(not close(found, partial(x, y, a)), "you hold only the first control fixed")
     u, v = _residual(x, a, b), _residual(y, a, b)
     expect(
         not close(found, pearson(u, v)) and not close(found, u @ v / np.sqrt((u @ u) * (v @ v))),
@@ -68,28 +86,41 @@ def partial_correlation(attempt: Attempt) -> None:
         "you take the controls out one after the other, but they are correlated, so the second puts some of the first "
         "back: fit them together",
     )
-    expect(not close(found, pearson(x, _residual(y, a, b, one))), "take the controls out of both x and y")
+    expect(
+        not close(found, pearson(x, _residual(y, a, b, one))) and not close(found, pearson(_residual(x, a, b, one), y)),
+        "take the controls out of both x and y",
+    )
     expect(close(found, wanted), "fit a constant and all controls to x and to y, and correlate the two residuals")
+    expect(
+        close(attempt(x, y, np.stack([a])), partial(x, y, a))
+        and close(attempt(x, y, np.stack([a, b, c])), partial(x, y, a, b, c)),
+        "right for two controls, but wrong for one or three",
+    )
 
 
 @checker
-def resampled_correlations(attempt: Attempt) -> None:
+def resampled_correlations(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``resampled_correlations(x, y, counts)``: Pearson's correlation in every resample of the prompts at once.
 
     ``x`` and ``y`` are arrays of shape (prompt,), ``counts`` is one of shape (resample, prompt), how often each
     resample holds each prompt; returns an array of shape (resample,).
     """
-    rng = np.random.default_rng(10)
-    x, y = rng.normal(size=(2, 12)) + np.array([[3], [-1]])
-    y, picks = y + 0.5 * x, rng.integers(0, 12, (6, 12))
-    counts = np.stack([np.bincount(pick, minlength=12) for pick in picks])
+    n, m = int(rng.integers(10, 16)), int(rng.integers(5, 9))
+    x, y = rng.normal(size=(2, n)) + np.array([[3], [-1]])
+    y, picks = y + rng.uniform(-1, 1) * x, rng.integers(0, n, (m, n))
+    counts = np.stack([np.bincount(pick, minlength=n) for pick in picks])
     found, wanted = attempt(x, y, counts), statistics.pearson(x[picks], y[picks])
-    expect(np.shape(found) == (6,), "return one correlation for each row of counts")
+    expect(np.shape(found) == (m,), "return one correlation for each row of counts")
     expect(
         not close(found, statistics.pearson(counts * x, counts * y)),
         "a count does not stretch a value, it repeats the prompt: it belongs in the means, once",
     )
-    first, second, product, xx, yy = (counts @ v / 12 for v in (x, y, x * y, x * x, y * y))
+    drawn = counts > 0
+    expect(
+        not close(found, [statistics.pearson(x[row], y[row]) for row in drawn]),
+        "a prompt that is drawn twice counts twice",
+    )
+    first, second, product, xx, yy = (counts @ v / n for v in (x, y, x * y, x * x, y * y))
     expect(not close(found, product / np.sqrt(xx * yy)), "subtract the products of the means")
     u, v = x - x.mean(), y - y.mean()
     expect(
@@ -107,30 +138,43 @@ def resampled_correlations(attempt: Attempt) -> None:
 
 
 @checker
-def mean_log_frequency(attempt: Attempt) -> None:
+def mean_log_frequency(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``mean_log_frequency(token_ids, n_vocabulary)``: how common each prompt's tokens are in the other prompts.
 
     ``token_ids`` is an integer array of shape (prompt, token), ``n_vocabulary`` an int; returns the mean logarithm of
     the frequencies, with one added to every count, an array of shape (prompt,).
     """
-    ids = np.array([[0, 0, 0, 2], [1, 0, 1, 3], [1, 1, 3, 4]])
+    (p, t), v = rng.integers(3, 7, 2), int(rng.integers(8, 12))  # the vocabulary is larger than the largest token
+    ids = rng.integers(0, v - 2, (p, t))
+    ids[:, 0] = np.arange(p)  # some tokens may occur in one prompt only
+    ids[0, 1] = v - 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        found, wanted = attempt(ids, 6), statistics.mean_log_frequency(ids, 6)
-    counts = np.bincount(ids.ravel(), minlength=6)
-    expect(np.shape(found) == (3,), "return one number for each prompt")
+        found, wanted = attempt(ids, v), statistics.mean_log_frequency(ids, v)
+    counts, others = np.bincount(ids.ravel(), minlength=v), (p - 1) * t
+    expect(np.shape(found) == (p,), "return one number for each prompt")
     expect(
         np.isfinite(found).all(),
         "a token that occurs in no other prompt has frequency 0, whose logarithm is minus infinity: add one to every "
         "count",
     )
     expect(
-        not any(close(found, np.log((counts + 1) / n)[ids].mean(1)) for n in (12, 18, 8, 14)),
+        not any(close(found, np.log((counts + 1) / n)[ids].mean(1)) for n in (p * t, p * t + v, others, others + v)),
         "a prompt counts its own tokens here: subtract its counts from the sum",
     )
     expect(
-        not close(found, wanted + np.log(14 / 8)),
+        not any(close(found, wanted + np.log((others + v) / n)) for n in (others, others + 1, others + ids.max() + 1)),
         "with one added to every count, the frequencies must still sum to one: add the size of the vocabulary to the "
         "denominator",
+    )
+    rows = [np.log((counts - np.bincount(row, minlength=v) + 1) / (others + v)) for row in ids]
+    expect(
+        not close(found, [row.mean() for row in rows])
+        and not close(found, [row[np.unique(i)].mean() for row, i in zip(rows, ids, strict=True)]),
+        "the mean is over the tokens of the prompt, each as often as it occurs, not over a list of different tokens",
+    )
+    expect(
+        not close(found, [np.log(np.exp(row[i]).mean()) for row, i in zip(rows, ids, strict=True)]),
+        "take the logarithm of each frequency first, and then the mean",
     )
     expect(
         close(found, wanted),

@@ -4,12 +4,12 @@ from math import comb
 
 import numpy as np
 
-from .answer import Attempt, checker, close, expect
+from .answer import Attempt, checker, close, expect, shaped
 
 
-def on_sphere(n: int, d: int, seed: int) -> np.ndarray:
+def on_sphere(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
     """Return n random tokens on the unit sphere in d dimensions, shape (n, d)."""
-    x = np.random.default_rng(seed).normal(size=(n, d))
+    x = rng.normal(size=(n, d))
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
@@ -19,13 +19,13 @@ def tangent(x: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 @checker
-def sa_velocity(attempt: Attempt) -> None:
+def sa_velocity(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``sa_velocity(x, beta)``: the velocity of every token on the sphere under softmax attention (SA).
 
     ``x`` is an array of unit vectors of shape (token, feature), ``beta`` a float; returns an array of the shape of
     ``x``.
     """
-    x, beta = on_sphere(7, 3, seed=30), 2.5
+    x, beta = on_sphere(int(rng.integers(4, 9)), int(rng.integers(2, 6)), rng), rng.uniform(1, 4)
     weight = np.exp(beta * x @ x.T)
     found, pull = attempt(x, beta), weight @ x / weight.sum(1, keepdims=True)
     expect(np.shape(found) == x.shape, "return one velocity for every token: an array of the shape of x")
@@ -43,6 +43,11 @@ def sa_velocity(attempt: Attempt) -> None:
         not close(found, tangent(x, x.mean(0) + 0 * x)),
         "the attention is missing: the weights depend on the cosines",
     )
+    others = weight - np.diag(np.diag(weight))
+    expect(
+        not close(found, tangent(x, others @ x / others.sum(1, keepdims=True))),
+        "a token attends to itself, too: its own weight belongs in Z_i",
+    )
     expect(
         close(found, tangent(x, pull)),
         "take the softmax over j of beta <x_i, x_j>, the weighted mean of the x_j, and then P_x y = y - <x, y> x",
@@ -50,13 +55,14 @@ def sa_velocity(attempt: Attempt) -> None:
 
 
 @checker
-def cosine_speed(attempt: Attempt) -> None:
+def cosine_speed(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``cosine_speed(gamma, n, beta)``: d gamma / dt of n tokens that all have the cosine gamma, under SA.
 
     ``gamma`` and ``beta`` are floats, ``n`` is an int; returns a float.
     """
-    cases = [(0.0, 2, 0.0), (0.3, 5, 2.0), (0.8, 32, 4.0)]
-    found = [attempt(*case) for case in cases]
+    random = [(rng.uniform(0, 0.9), int(rng.integers(3, 40)), rng.uniform(0.5, 4)) for _ in range(4)]
+    cases = [(0.0, 2, 0.0), (1.0, 5, 1.0), (-0.2, 4, 2.0), *random]
+    found = [shaped(attempt(*case)) for case in cases]
     gamma, n, beta = np.array(cases).T
     top, z = 2 * (1 - gamma) * ((n - 1) * gamma + 1), np.exp(beta * (1 - gamma)) + n - 1
     expect(not close(found, top / 2 / z), "both tokens of a pair move, so their cosine changes twice as fast")
@@ -72,17 +78,18 @@ def cosine_speed(attempt: Attempt) -> None:
 
 
 @checker
-def hemisphere(attempt: Attempt) -> None:
+def hemisphere(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``hemisphere(n, d)``: Wendel's probability that n uniform points on the sphere share a hemisphere.
 
     ``n`` and ``d``, the number of dimensions, are ints; returns a float.
     """
-    cases = [(3, 2), (4, 2), (6, 3), (9, 4)]
+    few = [(int(d + rng.integers(1, 8)), int(d)) for d in rng.integers(2, 7, 4)]
+    cases = [(3, 2), (4, 2), (6, 3), (9, 4), *few]
 
     def total(up_to: int, m: int) -> np.ndarray:
         return np.array([sum(comb(n - m, k) for k in range(d + up_to)) for n, d in cases], float)
 
-    found, power = np.array([attempt(*case) for case in cases], float), 2.0 ** np.array([n - 1 for n, _ in cases])
+    found, power = np.array([attempt(*case) for case in cases]), 2.0 ** np.array([n - 1 for n, _ in cases])
     expect((found <= 1).all(), "a probability is at most 1: only some of the 2^(n-1) sign patterns count")
     expect(not close(found, total(1, 1) / power), "the sum ends at k = d - 1")
     expect(not close(found, total(0, 0) / power / 2), "the binomial coefficients are those of n - 1")
@@ -91,24 +98,47 @@ def hemisphere(attempt: Attempt) -> None:
         "three points on a circle lie in a common half of it with probability 3/4, four with 1/2: does your function "
         "agree?",
     )
-    expect(close(attempt(5, 9), 1.0), "with no more points than dimensions, a common hemisphere is certain")
+    certain = [(5, 9), (4, 4), (1, 1), (1, 3), *((d, d) for _, d in few)]
+    expect(
+        close([attempt(*case) for case in certain], np.ones(len(certain))),
+        "with no more points than dimensions, a common hemisphere is certain",
+    )
+    expect(
+        close([attempt(n, 1) for n in (2, 3, 6)], [1 / 2, 1 / 4, 1 / 32]),
+        "right, but not for d = 1, where every point is +1 or -1 and all have to be alike",
+    )
 
 
 @checker
-def fastest_wave(attempt: Attempt) -> None:
+def fastest_wave(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``fastest_wave(beta)``: the number of crests of the wave on the circle that grows fastest.
 
-    ``beta`` is a float; returns an int, at least 1.
+    ``beta`` is a float up to a few hundred; returns an int, at least 1.
     """
     from scipy.special import iv
 
-    betas = [0.5, 1.0, 4.0, 5.0, 9.0, 25.0]
-    found, k = [attempt(beta) for beta in betas], np.arange(1, 30)
-    wanted = np.array([k[np.argmax(k**2 * iv(k, beta))] for beta in betas])
+    k = np.arange(1, 100)
+    # The limit round(sqrt(2 beta)) is wrong at the values with a decimal.
+    betas = np.array([0.2, 1.1, 4, 6.2, 9, 10.2, 15.2, 21.2, 28.2, 250, *rng.uniform(2, 150, 4).round(2)])
+    found = [shaped(attempt(float(beta))) for beta in betas]
+    rates = k**2 * iv(k, betas[:, None])
+    wanted = k[np.argmax(rates, 1)]
     expect(not close(found, wanted - 1), "the waves are counted from k = 1, the positions in an array from 0")
-    expect(not close(found, np.ones(6)), "I_k alone is largest at k = 1: the factor k^2 is missing")
+    expect(not close(found, np.ones(len(betas))), "I_k alone is largest at k = 1: the factor k^2 is missing")
     expect(
-        not close(found, [k[np.argmax(k * iv(k, beta))] for beta in betas]),
+        not close(found, k[np.argmax(k * iv(k, betas[:, None]), 1)]),
         "k enters twice, once in the velocity and once in its divergence: the rate is k^2 I_k",
+    )
+    limit = np.sqrt(2 * betas)
+    expect(
+        not any(
+            close(found, near) or close(found, np.maximum(1, near))
+            for near in (limit, np.round(limit), np.floor(limit), np.ceil(limit))
+        ),
+        "the root of 2 beta is the limit for large beta, and no whole number: compare the rates themselves",
+    )
+    expect(
+        not close(np.array(found)[betas < 30], wanted[betas < 30]) or close(found, wanted),
+        "right for small beta, but you do not try enough k: the number of crests grows like the root of 2 beta",
     )
     expect(close(found, wanted), "compute k^2 I_k(beta) for k = 1, 2, 3, ... and return the k of the largest value")
