@@ -37,7 +37,7 @@ def rms(a, b):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("beta", [0.0, 1.0, 3.0])
 def test_no_two_clouds_part_faster_than_the_rate(kind, beta):
-    """Random pairs; and one token opposite all the others, moved alone, which falls away at a rate near one while beta is small."""
+    """Random pairs; and one token opposite all the others, moved alone, which falls at a rate near one."""
     alone, rates = torch.tensor([[1.0, 0.0]] * 31 + [[-1.0, 0.0]], dtype=torch.float64), []
     tilted = alone.clone()
     tilted[-1, 1] = 1e-5
