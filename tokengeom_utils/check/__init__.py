@@ -16,7 +16,8 @@ correct
 from .answer import Answer, checker, close, expect
 from .the_paper_in_one_page import relative_peak, align
 from .empirical_measures import same_measure, w2_line, w2_gaussians
-from .mean_field import sa_velocity, cosine_speed, hemisphere, fastest_wave
+from .mean_field import sa_velocity, cosine_speed, hemisphere
+from .lasting_groups import fastest_wave
 from .mean_field_in_a_real_model import effective_groups, energy_change
 from .extraction import block_inputs, next_token_loss, loss_in_chunks
 from .cosine_similarity import mean_cosine, leave_one_out, neighbor_angle

@@ -30,6 +30,7 @@ from .cosine import clustering_time, cosine_ode, cosine_speed
 from .dynamics import KINDS, simulate, velocity
 from .energy import effective_groups, interaction_energy
 from .hemisphere import hemisphere_margin, hemisphere_probability
+from .limit import part_error, stability_rate
 from .sphere import to_sphere, uniform_tokens
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "hemisphere_margin",
     "hemisphere_probability",
     "interaction_energy",
+    "part_error",
     "simulate",
+    "stability_rate",
     "to_sphere",
     "uniform_tokens",
     "velocity",

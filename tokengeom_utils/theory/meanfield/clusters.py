@@ -42,7 +42,7 @@ def wave_rate(k: ArrayLike, beta: ArrayLike, kind: Kind = "SA") -> np.ndarray:
 
     Notes
     -----
-    Introduced in the chapter *The mean-field picture*.
+    Introduced in the chapter *Lasting groups*.
 
     References
     ----------
