@@ -30,19 +30,23 @@ from .cosine import clustering_time, cosine_ode, cosine_speed
 from .dynamics import KINDS, simulate, velocity
 from .energy import effective_groups, interaction_energy
 from .hemisphere import hemisphere_margin, hemisphere_probability
+from .moves import common_push, dealt_moves, theory_moves
 from .sphere import to_sphere, uniform_tokens
 
 __all__ = [
     "KINDS",
     "clustering_time",
+    "common_push",
     "cosine_ode",
     "cosine_speed",
     "count_clusters",
+    "dealt_moves",
     "effective_groups",
     "hemisphere_margin",
     "hemisphere_probability",
     "interaction_energy",
     "simulate",
+    "theory_moves",
     "to_sphere",
     "uniform_tokens",
     "velocity",
