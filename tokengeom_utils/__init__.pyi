@@ -28,6 +28,8 @@ from .errors import InputError as InputError
 from .errors import PartialSurvey as PartialSurvey
 from .models import extract as extract
 from .models import predictions as predictions
+from .models.attention import AttentionParts as AttentionParts
+from .models.attention import attention_parts as attention_parts
 from .models.extract import LayerHalves as LayerHalves
 from .models.extract import TokenClouds as TokenClouds
 from .models.extract import halve_layers as halve_layers

@@ -31,14 +31,17 @@ from .dynamics import KINDS, simulate, velocity
 from .energy import effective_groups, interaction_energy
 from .hemisphere import hemisphere_margin, hemisphere_probability
 from .limit import part_error, stability_rate
+from .moves import common_push, dealt_moves, theory_moves
 from .sphere import to_sphere, uniform_tokens
 
 __all__ = [
     "KINDS",
     "clustering_time",
+    "common_push",
     "cosine_ode",
     "cosine_speed",
     "count_clusters",
+    "dealt_moves",
     "effective_groups",
     "hemisphere_margin",
     "hemisphere_probability",
@@ -46,6 +49,7 @@ __all__ = [
     "part_error",
     "simulate",
     "stability_rate",
+    "theory_moves",
     "to_sphere",
     "uniform_tokens",
     "velocity",
