@@ -227,7 +227,7 @@ def correlation_interval(
         Seed of the resampling.
     groups : sequence, shape (prompt,), optional
         The group of each prompt. Whole groups are drawn instead of prompts, which makes the interval answer for other
-        groups of the same sort. With fewer than about ten groups it comes out too short.
+        groups of the same sort. With few groups, 5 to 30, it can come out too short.
 
     Returns
     -------
