@@ -20,6 +20,7 @@ from conftest import PATIENCE, PROJECT, TINY, UNMEASURED
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.models.bundled import FILE
 from tokengeom_utils.surveys import store
 from tokengeom_utils.surveys.complete import complete
 from tokengeom_utils.surveys.doctor import examine
@@ -446,7 +447,8 @@ def test_exports_hold_the_same_numbers(whole, tmp_path):
     tg.export(results, tmp_path / "survey.zarr")
     xr.testing.assert_identical(tg.open_results(tmp_path / "survey.zarr"), results)
     assert len(list((tmp_path / "survey.zarr").rglob("*"))) < 100 and examine(tmp_path / "survey.zarr")[0].is_sound
-    assert tg.results.provenance(tg.open_results(tmp_path / "survey.zarr"))["model"] == "tiny"
+    made = tg.results.provenance(tg.open_results(tmp_path / "survey.zarr"))
+    assert made["model"] == "tiny" and "weights" not in made
 
     tg.export(results, tmp_path / "survey.nc")
     with xr.open_dataset(tmp_path / "survey.nc", engine="h5netcdf") as read:
@@ -467,3 +469,10 @@ def test_exports_hold_the_same_numbers(whole, tmp_path):
     pandas.testing.assert_frame_equal(as_text, table, check_dtype=False, check_categorical=False)
     with pytest.raises(tg.InputError, match="must end in"):
         tg.export(results, tmp_path / "survey.xls")
+
+
+def test_the_bundled_surveys_name_the_weights_and_their_rounding():
+    made = tg.results.provenance(tg.open_results("standard"))
+    assert (made["model"], made["dtype"]) == ("smollm2-135m", "torch.float32")
+    assert made["weights"] in FILE and made["weights_rounded_to"].split("(")[1].rstrip(")") in FILE
+    assert "weights" not in tg.results.provenance(tg.open_results("untrained"))  # its weights are random

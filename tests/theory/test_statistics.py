@@ -226,6 +226,42 @@ def test_a_resample_of_one_prompt_has_no_correlation():
     assert np.isnan(low) and np.isnan(high)
 
 
+def test_a_resample_of_groups_holds_whole_groups():
+    x, y, w = RNG.normal(size=(3, 12))
+    groups = np.repeat(["a", "b", "c"], [2, 4, 6])
+    pick = np.random.default_rng(3).integers(0, 3, (20, 3))
+    members = [np.concatenate([np.flatnonzero(groups == "abc"[unit]) for unit in row]) for row in pick]
+    for options, one in (({}, pearson), ({"rank": True}, spearman)):
+        draws = bootstrap_correlations(x, y, n_bootstrap=20, seed=3, groups=groups, **options)
+        np.testing.assert_allclose(draws, [one(x[m], y[m]) for m in members], atol=1e-12)
+    draws = bootstrap_correlations(x, y, w, n_bootstrap=20, seed=3, groups=groups)
+    whole = [len(set(row)) > 1 for row in pick]  # two prompts of one group leave no degree of freedom
+    expected = [partial_correlation(x[m], y[m], w[m]) for m in members]
+    np.testing.assert_allclose(draws[whole], np.array(expected)[whole], atol=1e-9)
+
+
+def test_groups_of_one_are_prompts():
+    x, y = RNG.normal(size=(2, 15))
+    draws = bootstrap_correlations(x, y, n_bootstrap=10, groups=[f"{i:02}" for i in range(15)])
+    np.testing.assert_array_equal(draws, bootstrap_correlations(x, y, n_bootstrap=10))
+
+
+def test_an_interval_by_groups_covers_where_the_one_by_prompts_does_not():
+    rng, covered = np.random.default_rng(0), np.zeros(2)
+    groups = np.repeat(np.arange(15), 8)
+    for i in range(60):  # two unrelated variables that depend on the group alone, nearly
+        x, y = rng.normal(size=(2, 15))[:, groups] + 0.1 * rng.normal(size=(2, 120))
+        for j, drawn in enumerate((None, groups)):
+            low, high = correlation_interval(x, y, n_bootstrap=200, seed=i, groups=drawn)
+            covered[j] += low < 0 < high
+    assert covered[0] < 36 and covered[1] > 50
+
+
+def test_one_group_for_each_prompt():
+    with pytest.raises(tg.InputError, match="3 groups for 4 prompts"):
+        bootstrap_correlations(np.arange(4.0), np.arange(4.0), groups=["a", "b", "c"])
+
+
 def test_rank_correlations_with_controls_raise():
     with pytest.raises(tg.InputError, match="rank correlation"):
         bootstrap_correlations(X, Y, Z, rank=True)

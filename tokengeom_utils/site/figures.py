@@ -25,7 +25,8 @@ OURS: Color = _CB[0]  #: the model of the survey
 ACCENT: Color = _CB[3]  #: whatever a figure contrasts with it
 NEUTRAL = "0.45"  #: references and expectations
 PAPER_MODELS: dict[str, Color] = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
-DOMAIN_COLORS: list[Color] = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
+_EIGHT: list[Color] = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
+DOMAIN_COLORS: list[Color] = _EIGHT + [(0.5 * r, 0.5 * g, 0.5 * b) for r, g, b in _EIGHT]  #: eight, then darker
 MIN_PROMPTS = 4  #: with fewer prompts, a confidence band would fill the panel
 
 
@@ -141,7 +142,7 @@ def domain_colors(domains: Iterable[object]) -> dict[str, Color]:
     Returns
     -------
     dict of str to (float, float, float)
-        Red, green and blue between 0 and 1, by domain. From the ninth domain on, colors repeat.
+        Red, green and blue between 0 and 1, by domain. The ninth to sixteenth are darker; then colors repeat.
 
     Notes
     -----

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..models.bundled import BUNDLED, WEIGHTS
 from ..paths import data_path, local_path
 from ..schema import OBSERVABLES, SCHEMA
 from .checks import absent
@@ -183,18 +184,21 @@ def provenance(results: "xr.Dataset") -> dict[str, str]:
     -------
     dict of str to str
         Model, fingerprint, profile, tokens, seed, dtype, rule for beginning-of-sequence tokens, device, commit, and
-        versions.
+        versions; for the bundled model also which weights it has and how they were rounded, which dtype hides.
 
     Examples
     --------
     >>> import tokengeom_utils as tg
     >>> tg.results.provenance(tg.open_results("standard"))["model"]
     'smollm2-135m'
+    >>> tg.results.provenance(tg.open_results("standard"))["weights_rounded_to"]
+    '4 bits (Q4_1)'
     """
     made = {
         name: str(results.attrs[name])
         for name in ("model", "model_fingerprint", "profile", "n_tokens", "seed", "dtype")
     }
+    made |= WEIGHTS if made["model"] == BUNDLED else {}
     made["bos"] = str(results.attrs.get("bos", UNRECORDED["bos"]))
     last = json.loads(results.attrs["runs"])[-1]
     return {**made, "device": last["device"], "commit": last["commit"], **last["versions"]}

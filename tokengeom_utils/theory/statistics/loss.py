@@ -24,6 +24,7 @@ def loss_correlation(
     n_bootstrap: int = 2000,
     seed: int = 0,
     rank_interval: bool = False,
+    groups: str | None = None,
 ) -> "xr.Dataset":
     """Correlate intrinsic dimension and next-token loss over prompts, per layer and scale.
 
@@ -42,6 +43,9 @@ def loss_correlation(
         Seed of the resampling.
     rank_interval : bool
         Whether to compute an interval of Spearman's coefficient too, which takes longer than all the others together.
+    groups : str, optional
+        A coordinate of the prompts, such as ``"domain"``: the bootstrap then draws whole groups instead of prompts.
+        The p-values and Fisher's interval still treat the prompts as independent.
 
     Returns
     -------
@@ -94,7 +98,8 @@ def loss_correlation(
     dimension = chosen.intrinsic_dimension.transpose("layer", "scale", "prompt").values
     loss = chosen.loss.values
     names = [control] if isinstance(control, str) else list(control or ())
-    resample = partial(correlation_interval, dimension, loss, n_bootstrap=n_bootstrap, seed=seed)
+    group = None if groups is None else list(chosen[groups].values)
+    resample = partial(correlation_interval, dimension, loss, n_bootstrap=n_bootstrap, seed=seed, groups=group)
     r = pearson(dimension, loss)
     p_value = correlation_p_value(r, n)
     values = {"pearson": r, "p_value": p_value, "p_holm": holm(p_value), "spearman": spearman(dimension, loss)}
