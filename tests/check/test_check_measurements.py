@@ -240,7 +240,7 @@ RIGHT = [
     ("three_averages", lambda m, k: torch.tensor(averages(m, k))),
     ("three_averages", lambda m, k: [sum(1 / m) / len(m), sum(1 / m) / len(m) * (1 - 1 / (k - 1)), len(m) / sum(m)]),
     ("chance_overlap", lambda k, n: Fraction(k, n - 1)),
-    ("chance_overlap", lambda k, n: stats.hypergeom.mean(n - 1, k, k) / k),
+    ("chance_overlap", lambda k, n: stats.hypergeom.pmf(range(k + 1), n - 1, k, k) @ range(k + 1) / k),
     ("overlap", lambda a, b, k: (a[:, :k, None] == b[:, None, :k]).any(2).mean()),
     ("overlap", lambda a, b, k: torch.tensor(shared(a, b, k))),
     ("reciprocity", lambda t, k: (matrix(t, k) & matrix(t, k).T).sum() / matrix(t, k).sum()),

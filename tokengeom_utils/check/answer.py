@@ -257,7 +257,7 @@ def checker(check: Callable[..., None]) -> Callable[[Attempt], Answer]:
     >>> area(lambda r: np.pi * r**2)
     correct
     >>> area(lambda r: r / 0)
-    not yet: your function stops with ZeroDivisionError: float division by zero
+    not yet: your function stops with ZeroDivisionError: float division by zero (in the line: area(lambda r: r / 0))
     """
     drawn = len(signature(check).parameters) > 1
 

@@ -1,7 +1,6 @@
 """Checkers for the chapter "The shuffle control"."""
 
 from collections import Counter
-from itertools import permutations
 
 import numpy as np
 
@@ -20,19 +19,19 @@ def _orders(attempt: Attempt, ids: np.ndarray, degree: int, seeds: np.ndarray) -
 
 
 def _evenly_random(attempt: Attempt, ids: np.ndarray, seeds: np.ndarray) -> None:
-    """Check that four blocks come in all their 24 orders equally often, and that 16 blocks mix."""
+    """Check that four blocks come in their 24 orders about equally often, and that 16 blocks mix."""
     order = _orders(attempt, ids, 1, seeds)[:, :: len(ids) // 4] // (len(ids) // 4)
     seen = Counter(map(tuple, order.tolist()))
     expect(
-        all(each in seen for each in permutations(range(4))),
+        len(seen) > 18,  # 200 uniform permutations have fewer different ones less than once in 10^19 tries
         f"in {len(order)} shuffles of four blocks only {len(seen)} of the 24 orders occur: rotating, reversing, or "
         "swapping is not enough, draw a random permutation",
     )
-    expect(  # chi-squared with 23 degrees of freedom exceeds 90 once in a billion
-        sum((count - len(seeds) / 24) ** 2 for count in seen.values()) < 90 * len(seeds) / 24,
+    expect(  # in a million tries with uniform permutations, chi-squared stayed below 84
+        sum((count - len(seeds) / 24) ** 2 for count in seen.values()) < 110 * len(seeds) / 24,
         "all orders of four blocks occur, but some much more often than others: draw one uniform permutation",
     )
-    order = _orders(attempt, ids, 2, seeds[:60])[:, :: len(ids) // 16] // (len(ids) // 16)
+    order = _orders(attempt, ids, 2, seeds[:40])[:, :: len(ids) // 16] // (len(ids) // 16)
     expect(
         (np.diff(order) == 1).mean() < 0.15 and len({*order[:, 0].tolist()}) > 8,
         "right for four blocks, but 16 blocks hardly mix: permute all 4**degree of them",
@@ -47,7 +46,7 @@ def shuffle_blocks(attempt: Attempt, rng: np.random.Generator) -> None:
     returns an array of shape (token,).
     """
     n = 64 * int(rng.integers(1, 4))
-    ids, seeds = rng.choice(50_000, n, replace=False), rng.integers(2**31, size=600)
+    ids, seeds = rng.choice(50_000, n, replace=False), rng.integers(2**31, size=200)
     for degree in (1, 2, 3):
         order, length = _orders(attempt, ids, degree, seeds[:6]), n // 4**degree
         expect(
