@@ -164,7 +164,7 @@ def test_the_installed_command_runs():
 def letters(tmp_path_factory):
     """A profile with a tiny model and many texts for it; returns its path."""
     folder = tmp_path_factory.mktemp("letters")
-    rows = [json.dumps({"id": prompt.id, "text": prompt.text}) for prompt in tiny_survey.prompts(300)]
+    rows = [json.dumps({"id": prompt.id, "text": prompt.text}) for prompt in tiny_survey.prompts(2000)]
     (folder / "texts.jsonl").write_text("\n".join(rows))
     path = folder / "letters.yml"
     path.write_text(
@@ -213,7 +213,7 @@ def test_a_survey_on_two_workers_can_be_checked_and_exported(run, letters, tmp_p
 def test_an_interrupt_at_the_terminal_is_answered_once(letters, tmp_path):
     """Ctrl-C goes to the whole group of processes, workers included; only the caller responds."""
     out = tmp_path / "survey.zarr"
-    words = command("survey", "--profile", letters, "--n-prompts", 300, "--out", out, "--workers", 2)
+    words = command("survey", "--profile", letters, "--n-prompts", 2000, "--out", out, "--workers", 2)
     with subprocess.Popen(
         words,
         cwd=PROJECT,
@@ -230,7 +230,7 @@ def test_an_interrupt_at_the_terminal_is_answered_once(letters, tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, said
-    assert "interrupted" in said and "of 300 prompts are in" in said and said.count("\n") == 1
+    assert "interrupted" in said and "of 2000 prompts are in" in said and said.count("\n") == 1
     assert examine(out)[0].is_sound and examine(out)[0].missing
 
 

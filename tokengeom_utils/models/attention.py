@@ -112,7 +112,9 @@ def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -
     check_mode(model.network, model.name)
     front = len(model.prefix)
     ids = _behind_prefix(model, torch.as_tensor(token_ids, dtype=torch.long, device=model.device)[None])
-    own, copies, weights = [], [], []
+    own: list[Any] = []
+    copies: list[Any] = []
+    weights: list[Any] = []
     with _keeping(model, own):
         run_backbone(model.network, model.anatomy.backbone, ids)
     with _replaced(model, weights), _keeping(model, copies), _from_one_state(model):
@@ -162,12 +164,14 @@ def _from_one_state(model: LanguageModel) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(model: LanguageModel, seen: list) -> Iterator[None]:
+def _replaced(model: LanguageModel, seen: list[Any]) -> Iterator[None]:
     """Replace the attention of a network by one that treats its three prompts differently and keeps its weights."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    def attend(module, query, key, value, attention_mask, scaling=None, **_: Any):
+    def attend(
+        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **_: Any
+    ) -> tuple[Any, None]:
         groups = query.shape[1] // key.shape[1]
         key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
         scores = query.float() @ key.float().mT * (scaling or query.shape[-1] ** -0.5)
