@@ -17,7 +17,7 @@ from typing import Any
 from ...errors import BuildError
 
 #: Parameters that no profile sets, for readers: a chapter's own defaults count.
-READERS = ("prompt_number", "layer", "files")
+READERS = ("prompt_number", "layer", "files", "per_kind")
 
 
 @dataclass(frozen=True)
