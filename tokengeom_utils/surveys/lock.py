@@ -46,7 +46,8 @@ def check_writable(path: Path, remedy: str = "choose another --out", folder: Pat
         elif not os.access(there, os.W_OK | os.X_OK):
             why = f"no permission to write in the folder {there}"
         else:
-            return _try_to_write(there)
+            _try_to_write(there)
+            return
     except OSError as error:  # a name too long, or a folder that may not be entered
         why = error.strerror or str(error)
     raise InputError(f"{path} cannot be written ({why}): {remedy}")
@@ -55,8 +56,7 @@ def check_writable(path: Path, remedy: str = "choose another --out", folder: Pat
 def _try_to_write(folder):
     """Raise ``OSError`` unless a file can be made in a folder: permission is not enough, as in /proc."""
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         why = "its file system takes no new files" if error.errno == errno.ENOENT else error.strerror
         raise OSError(error.errno, f"no file can be made in the folder {folder}: {why}") from None

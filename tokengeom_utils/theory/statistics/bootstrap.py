@@ -189,9 +189,9 @@ def bootstrap_correlations(
 
 
 def _units(groups, n):
-    """Return the number of units that are drawn, and the unit of each of n prompts."""
+    """Return the number of units that are drawn, and the unit of each of n prompts as an index."""
     if groups is None:
-        return n, np.arange(n)
+        return n, slice(None)  # which copies nothing
     names = [str(group) for group in groups]
     if len(names) != n:
         raise InputError(f"there are {len(names)} groups for {n} prompts: give one for each prompt")
