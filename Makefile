@@ -5,7 +5,7 @@
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
-# make results  measure the surveys in data/results again, about 20 minutes on two cores
+# make results  measure the surveys in data/results again, about 35 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,6 +18,7 @@ book: .venv/.book
 # Chapters open as notebooks, not as text: a setting of this environment, not of the user.
 lab: .venv/.lab
 	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/tokengeom fetch-texts
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer markdown
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(OPTIONS)
 
@@ -29,6 +30,7 @@ lint: .venv/.test
 
 test: lint
 	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/coverage erase
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 chapter-tests library-tests
 	@$(BIN)/coverage combine --quiet
@@ -44,10 +46,12 @@ library-tests:
 
 test-long: .venv/.test
 	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/python -m pytest -m long
 
 bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/tokengeom fetch-model
+	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/python benchmarks/observables.py
 	@$(BIN)/python benchmarks/scaling.py
 	@$(BIN)/python benchmarks/memory.py
@@ -57,9 +61,9 @@ architectures: .venv/.test
 	@$(BIN)/python tests/architectures.py
 
 # One stamp for each set of extras; either is renewed when what is pinned changes.
-.venv/.book: EXTRAS := book,cluster,data,pocket
-.venv/.lab: EXTRAS := book,cluster,data,pocket,lab
-.venv/.test: EXTRAS := book,cluster,data,pocket,test
+.venv/.book: EXTRAS := book,cluster,data
+.venv/.lab: EXTRAS := book,cluster,data,lab
+.venv/.test: EXTRAS := book,cluster,data,test
 .venv/.book .venv/.lab .venv/.test: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with  make PYTHON=...") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -80,7 +84,7 @@ architectures: .venv/.test
 results: .venv/.test
 	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
-	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 24 --n-shuffled 24 \
+	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 30 --n-shuffled 30 \
 	  --out _build/results/untrained.zarr
 	@for name in standard untrained; do \
 	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && \
@@ -95,7 +99,7 @@ clean:
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --upgrade 'pip>=24'
-	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,pocket,lab,test]' torch==2.13.0
+	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,lab,test]' torch==2.13.0
 	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock

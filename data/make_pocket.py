@@ -130,7 +130,35 @@ KINDS = {
         "z3c.form": [f"z3c/form/locales/{x}/LC_MESSAGES/z3c.form.po" for x in ("es", "fr", "de", "pt_BR")],
         "WTForms": [f"wtforms/locale/{x}/LC_MESSAGES/wtforms.po" for x in ("et", "ca", "nb", "sk")],
     },
-    "names": {"mimesis": ["mimesis/datasets/*/person.json", "mimesis/datasets/*/address.json"]},
+    "names": {
+        "mimesis": [
+            f"mimesis/datasets/{x}/{('person', 'address')[i % 2]}.json"
+            for i, x in enumerate(
+                [
+                    "cs",
+                    "da",
+                    "de",
+                    "en",
+                    "es",
+                    "et",
+                    "fi",
+                    "fr",
+                    "hr",
+                    "hu",
+                    "is",
+                    "it",
+                    "nl",
+                    "no",
+                    "pl",
+                    "pt",
+                    "pt-br",
+                    "sk",
+                    "sv",
+                    "tr",
+                ]
+            )
+        ]
+    },
 }
 
 
@@ -150,7 +178,7 @@ class Library:
                 self.members[source.package] = sorted(wheel.namelist())
 
     def files(self, package, patterns):
-        """The files that match a pattern and none that begins with an exclamation mark, in the order of the patterns."""
+        """The files that match a pattern, in the order of the patterns; none that matches one after a "!"."""
         if "#" in patterns[0]:
             return patterns
         unwanted = [pattern[1:] for pattern in patterns if pattern.startswith("!")]

@@ -53,7 +53,7 @@ def profile(tmp_path, **changes):
         ({"n_tokens": 250}, "n_tokens = 250 cannot be cut into"),
         ({"scale_max": 256}, "exceeds N - 1 = 255"),
         ({"n_tokens": 2048, "scale_max": 64}, "has 1275 tokens"),
-        ({"n_prompts": 1000}, "'pocket' has 125"),
+        ({"n_prompts": 1000}, "'pocket' has 300"),
         ({"n_prompts": "two"}, "n_prompts must be a whole number of at least 1, not 'two'"),
         ({"color": "blue"}, "unknown parameter color"),
     ],

@@ -56,16 +56,6 @@ def test_environment_yml_installs_the_same():
         assert PINS[canonicalize_name(name)] == pinned
 
 
-def test_the_manifest_and_the_pins_name_the_same_packages():
-    from tokengeom_utils.prompts.pocket import read_pocket_manifest
-
-    used = {(canonicalize_name(row["package"]), row["version"]) for row in read_pocket_manifest()}
-    declared = {
-        (canonicalize_name(r.name), PINS[canonicalize_name(r.name)]) for r in map(Requirement, EXTRAS["pocket"])
-    }
-    assert used == declared
-
-
 def test_importing_the_package_is_cheap():
     code = "import sys, tokengeom_utils; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -81,7 +71,7 @@ def test_what_the_chapters_import_comes_with_the_book():
     """The extra for the tests is installed wherever the tests run, so it could hide a missing requirement."""
     wanted = [
         *PYPROJECT["dependencies"],
-        *(r for extra in ("book", "cluster", "data", "pocket") for r in EXTRAS[extra]),
+        *(r for extra in ("book", "cluster", "data") for r in EXTRAS[extra]),
     ]
     installed = set()
     while wanted:

@@ -45,6 +45,7 @@ from .models.load import load_tokenizer as load_tokenizer
 from .models.predictions import Predictions as Predictions
 from .models.tiny import tiny_model as tiny_model
 from .prompts.load import load_prompts as load_prompts
+from .prompts.pocket import fetch_texts as fetch_texts
 from .prompts.pocket import read_pocket_manifest as read_pocket_manifest
 from .prompts.prompt import Prompt as Prompt
 from .prompts.shuffle import prompt_seed as prompt_seed

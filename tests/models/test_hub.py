@@ -175,7 +175,7 @@ print(json.dumps(found))
     assert list(kept) != [p[0] for p in found["prompts"]]  # not in the order of the rows
     assert found["again"] == [p[0] for p in found["prompts"]][:3]
     counted = [line for line in found["said"] if line.startswith("counting the tokens of ")]
-    assert counted[0].startswith("counting the tokens of 125 texts under meta-llama/Meta-Llama-3-8B")
+    assert counted[0].startswith("counting the tokens of 300 texts under meta-llama/Meta-Llama-3-8B")
     assert len(counted) == 3  # the second time the lengths are in the cache
     for name, kind in zip(pile.PAPER_TOKENIZERS, ("Llama", "Mistral", "GPTNeoX"), strict=True):
         network, fingerprint, loss, layers, lengths = found[name]
@@ -292,7 +292,7 @@ print(json.dumps([before, *folders, "torch" in sys.modules]))
             HF_ENDPOINT=address,
         )
     assert first == pinned == str(tmp_path / "hub" / "models--mistralai--Mistral-7B-v0.1" / "snapshots" / COMMIT)
-    assert not torch_loaded and len(rows) == 125
+    assert not torch_loaded and len(rows) == 300
     names = sorted(path.name for path in Path(first).iterdir())
     assert names == sorted(path.name for path in repositories[MISTRAL].iterdir() if path.suffix != ".jinja")
     assert len([name for name in names if name.endswith(".safetensors")]) > 1

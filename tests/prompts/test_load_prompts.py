@@ -14,7 +14,7 @@ import tokengeom_utils as tg
         ({"source": "s3://bucket/texts"}, "s3://bucket/texts is an address"),
         ({"n": 0}, "n = 0 prompts requested"),
         ({"n": -1}, "n = -1 prompts requested"),
-        ({"n": 126}, "126 prompts requested, but 'pocket' has 125"),
+        ({"n": 301}, "301 prompts requested, but 'pocket' has 300"),
         ({"n": 3, "n_tokens": 1300}, "pocket prompt speech-00 has 1275 tokens"),
     ],
 )

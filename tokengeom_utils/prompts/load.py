@@ -2,7 +2,7 @@
 
 >>> import tokengeom_utils as tg
 >>> [prompt.id for prompt in tg.load_prompts("pocket", n=3)]
-['speech-00', 'scripture-00', 'code-00']
+['speech-00', 'scripture-00', 'news-00']
 """
 
 from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ def load_prompts(
     >>> import tokengeom_utils as tg
     >>> prompts = tg.load_prompts("pocket", n=5)
     >>> [prompt.domain for prompt in prompts]
-    ['speech', 'scripture', 'code', 'manual', 'license']
+    ['speech', 'scripture', 'news', 'drama', 'license']
     """
     if n is not None and n < 1:
         raise InputError(f"n = {n} prompts requested, but at least one is needed: use a larger n")

