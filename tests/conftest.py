@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ TINY = PROJECT / "tests" / "tiny.yml"
 PATIENCE = 600
 #: the environment of a subprocess whose coverage is not measured, as that would make it much slower
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+def hear_interrupts():
+    """For ``preexec_fn``: a shell starts its background jobs deaf to Ctrl-C, and the tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import tiny_survey
 import xarray as xr
 import yaml
 import zarr
-from conftest import PATIENCE, PROJECT, TINY, UNMEASURED
+from conftest import PATIENCE, PROJECT, TINY, UNMEASURED, hear_interrupts
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
@@ -92,7 +92,14 @@ def test_interrupted_on_the_command_line(tmp_path):
     small = {"n_prompts": 100, "n_shuffled": 0, "shuffles": [0], "n_tokens": 64, "scale_max": 16}
     profile.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | small))
     command = [sys.executable, "-m", "tokengeom_utils.cli", "survey", "--profile", profile, "--out", out]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    ) as process:
         deadline = time.monotonic() + PATIENCE
         while store.count(out) < 4:
             assert process.poll() is None and time.monotonic() < deadline

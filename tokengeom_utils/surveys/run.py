@@ -182,7 +182,7 @@ def run_profile(
     return results
 
 
-def fetch(parameters: dict[str, Any], quiet: bool = False) -> None:
+def fetch(parameters: Mapping[str, Any], quiet: bool = False) -> None:
     """Fetch the models of a profile, and the pocket texts if it takes them.
 
     If the last of several models is not available, this fails before the first is measured.
