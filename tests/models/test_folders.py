@@ -8,10 +8,11 @@ import pytest
 import tiny_survey
 import torch
 import transformers as hf
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.models.read import one_line_errors
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,21 @@ def test_weights_that_are_not_finite(folder, value):
     network.model.layers[1].mlp.down_proj.weight.data[0, :2] = value
     network.save_pretrained(folder)
     assert "not finite in float32: 2 of model.layers.1.mlp.down_proj.weight are NaN or infinite" in refusal(folder)
+
+
+def test_a_weight_that_is_missing_is_never_drawn_at_random(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.down_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "1 is missing or has another shape, model.layers.1.mlp.down_proj.weight" in refusal(folder)
+
+
+def test_a_missing_package_comes_with_the_command_that_installs_it():
+    text = "This model needs tiktoken. Run it again after\n`pip install tiktoken`\nor use another."
+    caught = pytest.raises(tg.InputError, match="This model needs tiktoken: run  pip install tiktoken")
+    with caught as error, one_line_errors("a model"):
+        raise ImportError(text)
+    assert "\n" not in str(error.value)
 
 
 def test_a_pointer_in_place_of_the_weights(folder):

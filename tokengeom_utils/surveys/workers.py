@@ -14,7 +14,7 @@ from ..models.advice import advice
 from ..models.language_model import LanguageModel
 from ..models.load import fetch_model
 from .crowd import Crowd
-from .measure import GPU_BATCH, check_lengths, measure_prompts, parts
+from .measure import GPU_BATCH, check_lengths, measure_prompts, parts, warm_up
 from .plan import LazyModel, Measured, Plan
 from .provenance import provenance
 
@@ -70,9 +70,11 @@ def measure_on_workers(
 
 @lru_cache(1)
 def _load(model: LazyModel) -> LanguageModel:
-    """Fetch and load a model."""
+    """Fetch and load a model, and compile what measuring needs, so that no estimate of the time counts this."""
     fetch_model(model.source, lambda text: None)
-    return model.load()
+    loaded = model.load()
+    warm_up(loaded)
+    return loaded
 
 
 def _model(plan: Plan) -> LanguageModel:
