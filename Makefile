@@ -10,7 +10,7 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lab lint test test-long chapter-tests library-tests bench architectures results clean lock figure
+.PHONY: book lab lint test test-long site-tests survey-tests library-tests bench architectures results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -32,17 +32,19 @@ test: lint
 	@$(BIN)/tokengeom fetch-model
 	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/coverage erase
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 chapter-tests library-tests
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 site-tests survey-tests library-tests
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-# Two processes, since most tests use one core; about equally long.
-CHAPTERS := tests/site tests/surveys
-chapter-tests:
-	@$(BIN)/coverage run -m pytest $(CHAPTERS)
+# Two processes at a time, since most tests use one core; the longest first.
+site-tests:
+	@$(BIN)/coverage run -m pytest tests/site
+
+survey-tests:
+	@$(BIN)/coverage run -m pytest tests/surveys
 
 library-tests:
-	@$(BIN)/coverage run -m pytest $(CHAPTERS:%=--ignore=%)
+	@$(BIN)/coverage run -m pytest --ignore=tests/site --ignore=tests/surveys
 
 test-long: .venv/.test
 	@$(BIN)/tokengeom fetch-model

@@ -18,10 +18,9 @@ PATIENCE = 600
 #: the environment of a subprocess whose coverage is not measured, as that would make it much slower
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
-
-def hear_interrupts():
-    """For ``preexec_fn``: a shell starts its background jobs deaf to Ctrl-C, and the tests may be one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# A shell starts its background jobs deaf to Ctrl-C, and what they start is deaf too. The tests may be such a job.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_survey
 import yaml
-from conftest import PATIENCE, PROJECT, TINY, hear_interrupts
+from conftest import PATIENCE, PROJECT, TINY
 
 import tokengeom_utils as tg
 from tokengeom_utils import cli
@@ -222,7 +222,6 @@ def test_an_interrupt_at_the_terminal_is_answered_once(letters, tmp_path):
         text=True,
         start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=hear_interrupts,
     ) as process:
         deadline = time.monotonic() + PATIENCE
         while store.count(out) < 3:

@@ -41,8 +41,8 @@ def test_make_lint_runs_every_tool_on_everything():
 
 def test_make_test_runs_the_gate_and_measures_coverage():
     prerequisites, commands = recipe("test")
-    assert "lint" in prerequisites and "chapter-tests library-tests" in commands
-    for part in ("chapter-tests", "library-tests"):
+    assert "lint" in prerequisites and "site-tests survey-tests library-tests" in commands
+    for part in ("site-tests", "survey-tests", "library-tests"):
         assert "/coverage run -m pytest" in recipe(part)[1]
     assert commands.index("/coverage erase") < commands.index("/coverage combine") < commands.index("/coverage report")
     assert tomllib.loads(PYPROJECT)["tool"]["coverage"]["report"]["fail_under"] >= 95

@@ -14,7 +14,7 @@ import filelock
 import nbformat
 import pytest
 from chapters import execute, write_chapter
-from conftest import PATIENCE, PROJECT, TINY, hear_interrupts
+from conftest import PATIENCE, PROJECT, TINY
 
 from tokengeom_utils.errors import BuildError, InputError
 from tokengeom_utils.site.build import build_book, website
@@ -130,7 +130,6 @@ def test_ctrl_c_is_one_line_and_keeps_finished_chapters(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_interrupts,
     )
     done = project / "built" / "chapters" / "short.ipynb"
     deadline = time.monotonic() + 240

@@ -16,7 +16,7 @@ import tiny_survey
 import xarray as xr
 import yaml
 import zarr
-from conftest import PATIENCE, PROJECT, TINY, UNMEASURED, hear_interrupts
+from conftest import PATIENCE, PROJECT, TINY, UNMEASURED
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
@@ -98,7 +98,6 @@ def test_interrupted_on_the_command_line(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_interrupts,
     ) as process:
         deadline = time.monotonic() + PATIENCE
         while store.count(out) < 4:
