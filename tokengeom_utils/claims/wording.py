@@ -64,8 +64,8 @@ def sentence(text: str, start: str = "upper") -> str:
     Examples
     --------
     >>> import tokengeom_utils as tg
-    >>> tg.claims.sentence("not at this scale"), tg.claims.sentence("k = 2: 0.83 ordered.")
-    ('Not at this scale.', 'k = 2: 0.83 ordered.')
+    >>> tg.claims.sentence("not seen here"), tg.claims.sentence("k = 2: 0.83 ordered.")
+    ('Not seen here.', 'k = 2: 0.83 ordered.')
     """
     first = text[0] if not start or text.startswith("k ") else text[0].upper()
     return f"{first}{text[1:].rstrip('.')}."
