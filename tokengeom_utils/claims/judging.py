@@ -24,11 +24,12 @@ that kind.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..theory.statistics import joint_p_values, p_text
+from ..theory.statistics import p_text
+from ..theory.statistics.joint import flip_tails, step_down
 
 LEVEL = 0.05  #: the chance of even one wrong decision in a whole ledger
 MIN_UNITS = 6  #: fewest kinds of text with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031)
@@ -91,7 +92,7 @@ class Question(NamedTuple):
     remark: str = ""
     given: str = ""  #: another part of the claim, without which this one means nothing
     needed: int = 1  #: number of tests that must be positive
-    against: int = 1  #: number of negative tests that make the opposite
+    against: int = 1  #: number of tests that must be negative for the opposite
 
     @property
     def tested(self) -> bool:
@@ -145,7 +146,7 @@ def question(
     return asked
 
 
-def mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
+def mean(values: np.ndarray, axis: int | None = None) -> Any:
     """Average over what is not NaN; NaN, without a warning, where nothing is left."""
     have = np.isfinite(values)
     count = np.asarray(have.sum(axis), float)
@@ -226,48 +227,51 @@ def judge(groups: Sequence[Sequence[Question]], seed: int = 42) -> list[tuple[Pa
     >>> part.outcome, part.agreement, other.outcome
     ('holds', '8 of 8', 'undecided')
     """
-    tests = joint_p_values([scores for group in groups for one in group for scores in one.scores], seed=seed)
-    stops = np.cumsum([len(one.scores) for group in groups for one in group])
-    each = zip(*(np.split(values, stops) for values in tests), strict=True)  # and what is left: nothing
-    return [_with_conditions([_part(one, *next(each)) for one in group], group) for group in groups]
+    asked = [one for group in groups for one in group if one.tested]
+    tails, sign = flip_tails([scores for one in asked for scores in one.scores], seed=seed)
+    stops = np.cumsum([len(one.scores) for one in asked])[:-1]
+    decisive = [_decisive(*each) for each in zip(asked, np.split(tails, stops), np.split(sign, stops), strict=False)]
+    family = np.stack([row for row, _ in decisive]) if decisive else tails
+    judged = zip(family[:, 0] / family.shape[1], step_down(family), (side for _, side in decisive), strict=True)
+    parts = [[_part(one, *next(judged)) if one.tested else _untested(one) for one in group] for group in groups]
+    return [_with_conditions(*each) for each in zip(parts, groups, strict=True)]
 
 
-def _part(asked, p, adjusted, sign):
-    """Return the part that follows from the p-values, adjusted p-values, and signs of the tests of a question."""
-    if not asked.tested:
-        return Part(asked.name, "untested", "untested", remark=asked.remark, test=f"untested: {asked.why}")
-    outcome, uncorrected = (_outcome(asked, values, sign) for values in (adjusted, p))
-    decisive = (-1, asked.against) if "opposite" in (outcome, uncorrected) else (1, asked.needed)
-    p_value, adjusted_p = (_at_rank(values, sign, *decisive) for values in (p, adjusted))
+def _decisive(asked, tails, sign):
+    """Return the tail counts of the test that decides a part, and the side on which it decides.
+
+    If a part requires several tests on one side, the least significant of those required decides. So the part
+    enters the family as one test, and its p-value is valid whichever of its tests is the false one.
+    """
+    n = tails.shape[1]
+    sides = {1: asked.needed, -1: asked.against}
+    chosen = {}
+    for side, number in sides.items():
+        p = np.where(sign == side, tails[:, 0], n)
+        chosen[side] = int(np.argsort(p, kind="stable")[number - 1]), int(np.sort(p)[number - 1])
+    side = min(chosen, key=lambda which: chosen[which][1])
+    row, p = chosen[side]
+    return np.concatenate([[p], tails[row, 1:]]), side
+
+
+def _part(asked, p_value, adjusted, side):
+    """Return the part that follows from the p-values of the test that decides a question."""
+    outcome, uncorrected = (
+        "undecided" if p >= LEVEL else "holds" if side > 0 else "opposite" for p in (adjusted, p_value)
+    )
     signs = np.stack([_agreeing(one) for one in asked.scores])
     has = ~np.isnan(signs).all(0)
     agree = np.nansum(signs, axis=0)[has] >= asked.needed
-    several = f"{len(p)} tests, " if len(p) > 1 else ""
-    part = Part(
-        asked.name,
-        outcome,
-        uncorrected,
-        p_value,
-        adjusted_p,
-        int(agree.sum()),
-        int(has.sum()),
-        asked.size,
-        asked.remark,
-    )
-    numbers = f"{p_text(p_value)}, corrected {p_text(adjusted_p)}, {part.agreement} {asked.unit} agree"
+    part = Part(asked.name, outcome, uncorrected, float(p_value), float(adjusted), int(agree.sum()), int(has.sum()))
+    part = part._replace(size=asked.size, remark=asked.remark)
+    several = f"{len(asked.scores)} tests, " if len(asked.scores) > 1 else ""
+    numbers = f"{p_text(part.p_value)}, corrected {p_text(part.adjusted)}, {part.agreement} {asked.unit} agree"
     return part._replace(test=f"{asked.words}, {several}{numbers}")
 
 
-def _outcome(asked, p, sign):
-    """Return the outcome of a question by the p-values and signs of its tests."""
-    if ((p < LEVEL) & (sign > 0)).sum() >= asked.needed:
-        return "holds"
-    return "opposite" if ((p < LEVEL) & (sign < 0)).sum() >= asked.against else "undecided"
-
-
-def _at_rank(p, sign, side, number):
-    """Return the p-value that decides if ``number`` tests lie on a side; of several, others count as 1."""
-    return float(p[0]) if len(p) == 1 else float(np.sort(np.where(sign == side, p, 1.0))[number - 1])
+def _untested(asked):
+    """Return the part of a question that cannot be tested."""
+    return Part(asked.name, "untested", "untested", remark=asked.remark, test=f"untested: {asked.why}")
 
 
 def _agreeing(scores):
@@ -286,11 +290,10 @@ def _with_conditions(parts, group):
     for part, asked in zip(parts, group, strict=True):
         if asked.given and asked.tested:
             condition = by_name[asked.given]
-            changes = {
-                field: "untested" for field in ("outcome", "uncorrected") if getattr(condition, field) != "holds"
-            }
-            if "outcome" in changes:
-                changes["test"] = f"untested: it means something only if '{asked.given}' holds"
-            part = part._replace(**changes)
+            if condition.outcome != "holds":
+                why = f"untested: it means something only if '{asked.given}' holds"
+                part = part._replace(outcome="untested", adjusted=np.nan, test=why)
+            if condition.uncorrected != "holds":
+                part = part._replace(uncorrected="untested", p_value=np.nan)
         judged.append(part)
     return tuple(judged)

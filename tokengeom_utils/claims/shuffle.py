@@ -66,7 +66,7 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)}.",
         [
             survey.paired("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
-            survey.scored("upward at every step", *survey.by_kind(np.diff(heights)).T, words=ELSEWHERE, against=1),
+            survey.scored("upward at every step", *survey.by_kind(np.diff(heights)).T, words=ELSEWHERE),
         ],
     )
 
@@ -252,7 +252,7 @@ def shuffle_severity(survey: SurveyView) -> Iterator[Reported | Measured]:
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: loss {listed(mean(loss, 0))}; BLEU {listed(bleu)}.",
         [
             survey.paired("loss rises with the degree", ranks, theirs=1.0, remark=remark),
-            survey.scored("upward at every step", *survey.by_kind(np.diff(loss)).T, against=1, remark=remark),
+            survey.scored("upward at every step", *survey.by_kind(np.diff(loss)).T, remark=remark),
         ],
         "Judged by the loss. BLEU falls by construction, since smaller blocks keep fewer runs of tokens; ours compares "
         "tokens and not words. BERTScore needs a second language model, which a survey does not run.",

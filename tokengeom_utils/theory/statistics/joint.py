@@ -137,9 +137,28 @@ def joint_p_values(
     >>> p.tolist(), adjusted.tolist(), sign.tolist()
     ([0.03125, 0.03125], [0.03125, 0.03125], [1, 1])
     """
+    tails, sign = flip_tails(tests, n_random, seed)
+    return tails[:, 0] / max(tails.shape[1], 1), step_down(tails), sign
+
+
+def flip_tails(tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
+    """Count for each test and each flip how many flips have at least as large a statistic.
+
+    Parameters
+    ----------
+    tests, n_random, seed
+        As in :func:`joint_p_values`.
+
+    Returns
+    -------
+    tails : numpy.ndarray, shape (test, flip), int
+        The first flip is none: the data as they are.
+    sign : numpy.ndarray, shape (test,), int
+        The side of the largest statistic.
+    """
     scores = [np.atleast_2d(np.nan_to_num(np.asarray(test, float))) for test in tests]
     if not scores:
-        return np.empty(0), np.empty(0), np.empty(0, int)
+        return np.empty((0, 1), np.int32), np.empty(0, int)
     if len({one.shape[-1] for one in scores}) > 1:
         raise InputError(
             "joint_p_values: the tests have different numbers of units: give NaN where a unit says nothing"
@@ -152,8 +171,7 @@ def joint_p_values(
     best = [i + int(np.argmax(np.abs(observed[i : i + len(one)]))) for i, one in zip(start, scores, strict=True)]
     sign = np.sign(np.round(observed[best], 9)).astype(int)
     statistic = np.abs(rows @ sign_patterns(rows.shape[1], n_random, seed).T)
-    tails = np.stack([_tail_counts(row) for row in np.maximum.reduceat(statistic, start, axis=0)])
-    return (*_step_down(tails), sign)
+    return np.stack([_tail_counts(row) for row in np.maximum.reduceat(statistic, start, axis=0)]), sign
 
 
 def sign_patterns(n: int, n_random: int = 2**14, seed: int = 42) -> np.ndarray:
@@ -178,13 +196,11 @@ def _tail_counts(values):
     return counts
 
 
-def _step_down(tails):
-    """Return p-values and adjusted p-values from tail counts (test, pattern), the data being the first pattern."""
-    n_patterns = tails.shape[1]
+def step_down(tails: np.ndarray) -> np.ndarray:
+    """Return the p-values, corrected for all tests, from tail counts (test, flip), the data being the first flip."""
     observed = tails[:, 0]
     order = np.argsort(observed, kind="stable")
     smallest = np.minimum.accumulate(tails[order[::-1]], axis=0)[::-1]  # among this test and all less significant ones
-    steps = (smallest <= observed[order, None]).mean(1)
     adjusted = np.empty(len(order))
-    adjusted[order] = np.maximum.accumulate(steps)
-    return observed / n_patterns, adjusted
+    adjusted[order] = np.maximum.accumulate((smallest <= observed[order, None]).mean(1))
+    return adjusted
