@@ -19,6 +19,7 @@ Viswanathan et al., arXiv:2501.10573, and the arrays and notes in the authors' r
 norm.
 """
 
+from .beyond import twin_of
 from .claim import Claim
 from .judging import LEVEL, MIN_CORRELATED, MIN_UNITS, OUTCOMES, VERDICTS, Part, verdict
 from .ledger import CLAIMS, count, evaluate, parts_table, table
@@ -34,6 +35,7 @@ from .shuffle import (
     shuffle_raises_peak,
     shuffle_severity,
 )
+from .stress import stress_table
 from .untestable import token_against_dataset, training_data
 from .wording import runs, sentence
 
@@ -65,9 +67,11 @@ __all__ = [
     "sentence",
     "shuffle_raises_peak",
     "shuffle_severity",
+    "stress_table",
     "table",
     "token_against_dataset",
     "top_logits",
     "training_data",
+    "twin_of",
     "verdict",
 ]

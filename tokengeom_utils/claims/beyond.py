@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..surveys.results import open_results
 from ..theory.statistics import joint_p_values
 from .claim import ClaimFunction
 from .judging import LEVEL, MIN_UNITS
@@ -12,6 +13,40 @@ from .view import SurveyView
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+def twin_of(results: "xr.Dataset") -> "xr.Dataset | None":
+    """Return the survey of the untrained twin that this repository holds, if it is the twin of a survey's model.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`.
+
+    Returns
+    -------
+    xarray.Dataset or None
+        None if the survey is of another model, or of prompts of another length.
+
+    See Also
+    --------
+    tokengeom_utils.evaluate : judges both side by side.
+
+    Notes
+    -----
+    Used in the chapters *The paper in one page* and *The reproduction report*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.claims.twin_of(tg.open_results("standard")).attrs["model"]
+    'untrained:smollm2-135m'
+    >>> tg.claims.twin_of(tg.open_results("untrained")) is None
+    True
+    """
+    twin = open_results("untrained")
+    same = twin.attrs["model"] == f"untrained:{results.attrs['model']}"
+    return twin if same and twin.attrs["n_tokens"] == results.attrs["n_tokens"] else None
 
 
 def beyond_the_twin(

@@ -24,6 +24,7 @@ from .shuffle import (
 )
 from .untestable import token_against_dataset, training_data
 from .view import SurveyView
+from .wording import between
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,9 @@ def table(claims: Sequence[Claim]) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Indexed by number, with a column for every other field of :class:`Claim` except its parts.
+        Indexed by number, with a column for every other field of :class:`Claim` except its parts, and of these a
+        summary: ``kinds``, how many kinds of text agree, from part to part, out of how many; and ``size``, the effects
+        over the paper's, from part to part. Both are empty where there is nothing.
 
     See Also
     --------
@@ -139,13 +142,22 @@ def table(claims: Sequence[Claim]) -> "pd.DataFrame":
     --------
     >>> import tokengeom_utils as tg
     >>> claim = tg.claims.early_peak(tg.open_results("standard"))
-    >>> list(tg.claims.table([claim]).columns)[:7]
-    ['statement', 'paper', 'source', 'ours', 'test', 'verdict', 'uncorrected']
+    >>> columns = list(tg.claims.table([claim]).columns)
+    >>> columns[:7], columns[-2:]
+    (['statement', 'paper', 'source', 'ours', 'test', 'verdict', 'uncorrected'], ['kinds', 'size'])
     """
     import pandas
 
-    rows = pandas.DataFrame([claim._asdict() for claim in claims])
+    rows = pandas.DataFrame([claim._asdict() | _summary(claim) for claim in claims])
     return rows.drop(columns=["parts", "twin_parts"]).set_index("number")
+
+
+def _summary(claim):
+    """The kinds that agree and the sizes of the effects, as text, from part to part."""
+    tested = [part for part in claim.parts if part.outcome != "untested"]
+    agree, sizes = [part.agree for part in tested], [part.size for part in tested if part.size == part.size]
+    kinds = f"{between(min(agree), max(agree), 0)} of {max(part.kinds for part in tested)}" if tested else ""
+    return {"kinds": kinds, "size": between(min(sizes), max(sizes)) if sizes else ""}
 
 
 def parts_table(claims: Sequence[Claim]) -> "pd.DataFrame":

@@ -191,12 +191,12 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         ]
         parts.append(survey.scored(name, scores, theirs=float(np.mean(theirs))))
     where = sorted(near)
-    higher = runs(survey.layers[change > 0])
+    turned = runs(survey.layers[change > 0])
     yield Measured(
         f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
-        f"{mean((first + change)[where]):.2f} shuffled; shuffled is higher from layers {higher}.",
+        f"{mean((first + change)[where]):.2f} shuffled; shuffled is higher from layers {turned}.",
         parts,
-        f"The sign depends on the layer: shuffled, the overlap is higher from layers {higher}.",
+        f"The sign depends on the layer: shuffled, the overlap is higher from layers {turned}.",
     )
 
 

@@ -74,3 +74,9 @@ def sentence(text: str, start: str = "upper") -> str:
 def listed(values: Iterable[float], digits: int = 2) -> str:
     """Write numbers as text, separated by commas."""
     return ", ".join(f"{value:.{digits}f}" for value in values)
+
+
+def between(low: float, high: float, digits: int = 2) -> str:
+    """Write the range of some numbers as text: one number if both ends read alike."""
+    ends = [f"{value:.{digits}f}" for value in (low, high)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
