@@ -123,7 +123,7 @@ def test_claims_beyond_any_survey_are_not_testable(both):
 
 def test_severity_is_judged_by_the_loss_and_not_by_bleu(both):
     severity = claims.shuffle_severity(survey())
-    assert both[0][15] == severity.verdict == "reproduced" and not severity.is_severe
+    assert both[0][15] == severity.verdict == "reproduced"
     assert all(part.remark for part in severity.parts) and "BLEU" in severity.ours
 
 
@@ -288,6 +288,17 @@ def test_a_twin_of_few_prompts_is_no_error(keep):
     assert len(ledger) == 16 and all(claim.twin in VERDICTS for claim in ledger)
     beyond = {part.beyond for claim in ledger for part in claim.parts}
     assert beyond <= {"", "more", "less", "undecided"} and (keep.stop == 20) == (len(beyond) > 1)
+
+
+def test_reproduced_claims_are_sorted_by_what_they_say():
+    twin = survey(seed=0)
+    noise = np.random.default_rng(5).normal(0, 0.01, twin.cosine_similarity.shape)
+    twin["cosine_similarity"] = 0.3 + 0 * twin.cosine_similarity + noise
+    found = claims.worth(evaluate(survey(), twin))
+    assert found["little severity"] == [] and 6 in found["beyond the twin"] and 8 in found["random weights too"]
+    alone = claims.worth(evaluate(survey()))
+    assert {14, 15} == set(alone["little severity"]) and 6 in alone["not compared"] and not alone["beyond the twin"]
+    assert sum(map(len, alone.values())) == count(evaluate(survey()))["reproduced"]
 
 
 def test_prompts_with_other_texts_are_not_compared():

@@ -22,7 +22,7 @@ norm.
 from .beyond import twin_of
 from .claim import Claim
 from .judging import LEVEL, MIN_CORRELATED, MIN_UNITS, OUTCOMES, VERDICTS, Part, verdict
-from .ledger import CLAIMS, count, evaluate, parts_table, table
+from .ledger import CLAIMS, count, evaluate, parts_table, table, worth
 from .loss import chain_to_the_loss, correlates_with_loss, larger_scales_correlate, top_logits
 from .rendering import cards
 from .shape import early_peak, overlap_grows, range_scaling
@@ -74,4 +74,5 @@ __all__ = [
     "training_data",
     "twin_of",
     "verdict",
+    "worth",
 ]

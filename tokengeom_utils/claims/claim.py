@@ -45,11 +45,6 @@ class Claim(NamedTuple):
     twin_parts: tuple[Part, ...] = ()  #: the parts as the twin shows them
     note: str = ""  #: what a reader should know beside the verdict
 
-    @property
-    def is_severe(self) -> bool:
-        """Whether a part holds that not every language model, or random weights, would pass by construction."""
-        return any(part.outcome == "holds" and not part.remark for part in self.parts)
-
 
 class Reported(NamedTuple):
     """What the paper reports on a claim, and where."""

@@ -232,3 +232,47 @@ def count(claims: Sequence[Claim]) -> dict[str, int]:
     {'reproduced': 0, 'partly': 0, 'undecided': 0, 'not seen here': 0, 'not testable here': 2}
     """
     return {name: sum(claim.verdict == name for claim in claims) for name in VERDICTS}
+
+
+#: what a reproduced claim is worth, from nothing to most
+WORTH = ("random weights too", "little severity", "not compared", "beyond the twin")
+
+
+def worth(claims: Sequence[Claim]) -> dict[str, list[int]]:
+    """Sort the reproduced claims by what they say about the trained model.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+        From :func:`tokengeom_utils.evaluate`, best with a twin.
+
+    Returns
+    -------
+    dict of str to list of int
+        The numbers of the reproduced claims: those that ``"random weights too"`` reproduce; of ``"little severity"``,
+        since nearly any language model would pass; ``"beyond the twin"``, of which a severe part is certainly stronger
+        in the trained model than in its untrained twin; and the others, ``"not compared"`` or not with certainty. That
+        the twin fails a test is not enough.
+
+    See Also
+    --------
+    count : claims by verdict.
+
+    Notes
+    -----
+    Used in the chapters *The paper in one page* and *The reproduction report*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.claims.worth([tg.claims.training_data(tg.open_results("standard"))])
+    {'random weights too': [], 'little severity': [], 'not compared': [], 'beyond the twin': []}
+    """
+    sorted_claims: dict[str, list[int]] = {name: [] for name in WORTH}
+    for claim in claims:
+        if claim.verdict == "reproduced":
+            severe = [part for part in claim.parts if not part.remark]
+            beyond = any(part.beyond == "more" for part in severe)
+            name = WORTH[0] if claim.twin == "reproduced" else WORTH[3] if beyond else WORTH[2] if severe else WORTH[1]
+            sorted_claims[name].append(claim.number)
+    return sorted_claims

@@ -125,7 +125,7 @@ def joint_p_values(
 
     References
     ----------
-    Westfall and Young, *Resampling-based multiple testing* (1993), Section 2.6. Canay, Romano and Shaikh,
+    Westfall and Young, *Resampling-based multiple testing* (1993). Canay, Romano and Shaikh,
     *Randomization tests under an approximate symmetry assumption*, Econometrica 85 (2017), for sign flips of few
     units.
 
