@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..theory.statistics import p_text
-from ..theory.statistics.joint import flip_tails, step_down
+from ..theory.statistics.joint import flip_statistics, own_p_values, step_down
 
 LEVEL = 0.05  #: the chance of even one wrong decision in a whole ledger
 MIN_UNITS = 6  #: fewest kinds of text with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031)
@@ -228,30 +228,29 @@ def judge(groups: Sequence[Sequence[Question]], seed: int = 42) -> list[tuple[Pa
     ('holds', '8 of 8', 'undecided')
     """
     asked = [one for group in groups for one in group if one.tested]
-    tails, sign = flip_tails([scores for one in asked for scores in one.scores], seed=seed)
+    statistics, sign = flip_statistics([scores for one in asked for scores in one.scores], seed=seed)
     stops = np.cumsum([len(one.scores) for one in asked])[:-1]
-    decisive = [_decisive(*each) for each in zip(asked, np.split(tails, stops), np.split(sign, stops), strict=False)]
-    family = np.stack([row for row, _ in decisive]) if decisive else tails
-    judged = zip(family[:, 0] / family.shape[1], step_down(family), (side for _, side in decisive), strict=True)
+    each = zip(asked, np.split(statistics, stops), np.split(sign, stops), strict=False)  # of nothing, nothing
+    decisive = [_decisive(*one) for one in each]
+    family = np.stack([row for row, _ in decisive]) if decisive else statistics
+    judged = zip(own_p_values(family), step_down(family), (side for _, side in decisive), strict=True)
     parts = [[_part(one, *next(judged)) if one.tested else _untested(one) for one in group] for group in groups]
-    return [_with_conditions(*each) for each in zip(parts, groups, strict=True)]
+    return [_with_conditions(*both) for both in zip(parts, groups, strict=True)]
 
 
-def _decisive(asked, tails, sign):
-    """Return the tail counts of the test that decides a part, and the side on which it decides.
+def _decisive(asked, statistics, sign):
+    """Return the statistics (flip,) of the test that decides a part, and the side on which it decides.
 
     If a part requires several tests on one side, the least significant of those required decides. So the part
     enters the family as one test, and its p-value is valid whichever of its tests is the false one.
     """
-    n = tails.shape[1]
-    sides = {1: asked.needed, -1: asked.against}
-    chosen = {}
-    for side, number in sides.items():
-        p = np.where(sign == side, tails[:, 0], n)
-        chosen[side] = int(np.argsort(p, kind="stable")[number - 1]), int(np.sort(p)[number - 1])
-    side = min(chosen, key=lambda which: chosen[which][1])
-    row, p = chosen[side]
-    return np.concatenate([[p], tails[row, 1:]]), side
+    p = own_p_values(statistics)
+    ranked = {side: np.where(sign == side, p, 2.0) for side in (1, -1)}  # 2: on the other side
+    number = {1: asked.needed, -1: asked.against}
+    side = min(ranked, key=lambda which: np.sort(ranked[which])[number[which] - 1])
+    place = int(np.argsort(ranked[side], kind="stable")[number[side] - 1])
+    on_this_side = ranked[side][place] <= 1
+    return np.concatenate([[statistics[place, 0] if on_this_side else 0.0], statistics[place, 1:]]), side
 
 
 def _part(asked, p_value, adjusted, side):
