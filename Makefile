@@ -5,12 +5,14 @@
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
-# make results  measure the surveys in data/results again, about 35 minutes on two cores
+# make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, some minutes
+# make results  measure the surveys in data/results again, about 40 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lab lint test test-long site-tests survey-tests library-tests bench architectures results clean lock figure
+.PHONY: book lab lint test test-long site-tests survey-tests library-tests bench architectures stress results
+.PHONY: clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -61,6 +63,9 @@ bench: .venv/.test .venv-dadapy/.ready
 
 architectures: .venv/.test
 	@$(BIN)/python tests/architectures.py
+
+stress: .venv/.test
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/stress.py
 
 # One stamp for each set of extras; either is renewed when what is pinned changes.
 .venv/.book: EXTRAS := book,cluster,data

@@ -13,9 +13,9 @@ from scipy.special import digamma
 from scipy.stats import norm
 
 from tokengeom_utils import check
-from tokengeom_utils.claims.judging import sign_flip_p_value
 from tokengeom_utils.prompts.shuffle import bleu
 from tokengeom_utils.theory import statistics
+from tokengeom_utils.theory.statistics import sign_flip_p_value
 
 
 def blocks(ids, degree, rng, pieces=None, inside=False):

@@ -1,60 +1,127 @@
-"""The rule of judging: verdicts, Holm's correction, and the error rates of the tests of a part."""
+"""The rule of judging: from scores of kinds to outcomes, and from outcomes to a verdict."""
 
 import numpy as np
 import pytest
 
-from tokengeom_utils.claims import Part, after_holm, judging, verdict
+from tokengeom_utils.claims import MIN_UNITS, Part, judging, verdict
+from tokengeom_utils.claims.judging import judge, mean, question, untested
+
+UP = np.arange(1.0, 11)  #: ten kinds that agree
+MIXED = np.array([1.0, -1, 2, -2, 3, -3, 4, -4, 5, -5.5])
 
 
-def part(outcome):
-    return Part("x", 0.5, 0.5, outcome)
-
-
-@pytest.mark.parametrize(
-    "outcomes, expected",
-    [
-        (["holds", "holds"], "reproduced"),
-        (["holds", "untested"], "partly"),
-        (["holds", "opposite"], "partly"),
-        (["undecided"], "not testable here"),
-        (["opposite", "untested"], "not at this scale"),
-        (["opposite", "undecided"], "not at this scale"),
-        (["untested", "untested"], "not testable here"),
-    ],
-)
-def test_verdict_follows_from_the_outcomes(outcomes, expected):
-    assert verdict([part(outcome) for outcome in outcomes]) == expected
+def outcomes(*questions):
+    (parts,) = judge([questions])
+    return [part.outcome for part in parts]
 
 
 @pytest.mark.parametrize(
     "parts, expected",
     [
-        ([("holds", 0.04)], "not testable here"),  # 0.04 * 3 tests
-        ([("holds", 0.001), ("holds", np.nan)], "reproduced"),
-        ([("holds", 0.04), ("holds", np.nan)], "not testable here"),  # a count cannot carry a verdict alone
-        ([("holds", 0.001), ("untested", np.nan)], "partly"),
-        ([("holds", 0.001), ("opposite", 0.04)], "partly"),
-        ([("untested", np.nan)], "not testable here"),
+        (["holds", "holds"], "reproduced"),
+        (["holds", "untested"], "partly"),
+        (["holds", "opposite"], "partly"),
+        (["holds", "undecided"], "partly"),
+        (["undecided"], "undecided"),
+        (["undecided", "untested"], "undecided"),
+        (["opposite", "untested"], "not seen here"),
+        (["opposite", "undecided"], "not seen here"),
+        (["untested", "untested"], "not testable here"),
+        ([], "not testable here"),
     ],
 )
-def test_verdict_after_holm(parts, expected):
-    others = [[part("undecided")._replace(p_value=0.5)], [part("holds")._replace(p_value=0.0001)]]
-    group = [Part("x", 0.9, p, outcome) for outcome, p in parts]
-    assert after_holm([group, *others])[0] == expected
+def test_verdict_follows_from_the_outcomes(parts, expected):
+    assert verdict(parts) == expected
 
 
-def test_tests_of_pure_noise_reject_at_their_level():
+def test_a_single_test_has_three_outcomes():
+    assert outcomes(question("a", UP), question("b", -UP), question("c", MIXED)) == ["holds", "opposite", "undecided"]
+
+
+def test_too_few_kinds_are_untested_with_the_reason():
+    few = np.where(np.arange(10) < MIN_UNITS - 1, UP, np.nan)
+    asked = question("a", few)
+    assert outcomes(asked) == ["untested"] and "5 kinds, at least 6 are needed" in asked.why
+    assert outcomes(question("a", np.where(np.arange(10) < MIN_UNITS, UP, np.nan))) == ["holds"]
+    assert "5 prompts" in question("a", few, unit="prompts").why
+
+
+def test_a_part_of_several_tests_needs_its_share_of_them():
+    all_up, one_off = [UP, 2 * UP, UP[::-1]], [UP, 2 * UP, MIXED]
+    assert outcomes(question("all", *all_up)) == ["holds"]
+    assert outcomes(question("all", *one_off)) == ["undecided"]
+    assert outcomes(question("two of three", *one_off, needed=0.6)) == ["holds"]
+    assert outcomes(question("all", *(-s for s in all_up))) == ["opposite"]
+    assert outcomes(question("all", *(-s for s in one_off))) == ["undecided"]
+
+
+def test_absence_of_positive_layers_is_not_the_opposite():
+    layers = [MIXED] * 30
+    assert outcomes(question("nine of ten", *layers, needed=0.9)) == ["undecided"]
+    some_negative = [-UP] * 20 + [MIXED] * 10
+    assert outcomes(question("nine of ten", *some_negative, needed=0.9)) == ["undecided"]
+    assert outcomes(question("nine of ten", *[-UP] * 27, *[MIXED] * 3, needed=0.9)) == ["opposite"]
+
+
+def test_a_search_pays_and_looks_at_both_signs():
+    rng = np.random.default_rng(0)
+    options = rng.normal(size=(30, 10))
+    options[3] = -UP
+    ((part,),) = judge([[question("strongest", options)]])
+    assert part.outcome == "opposite" and part.agreement == "0 of 10"
+    strong = rng.normal(0.75, 1, 10)
+    ((alone, searched),) = judge([[question("one", strong), question("many", np.vstack([strong, options[4:]]))]])
+    assert alone.p_value < searched.p_value
+
+
+def test_equivalence_needs_both_sides():
+    ratio = np.linspace(0.95, 1.05, 10)
+    inside, above, wide = (question("within", r - 0.8, 1.25 - r, against=1) for r in (ratio, ratio + 0.5, 1 + MIXED))
+    assert outcomes(inside, above, wide) == ["holds", "opposite", "undecided"]
+
+
+def test_a_condition_is_needed():
+    def pair(first):
+        return outcomes(question("sign", first), question("place", UP, given="sign"))
+
+    assert pair(UP) == ["holds", "holds"] and pair(MIXED) == ["undecided", "untested"]
+    ((_, place),) = judge([[question("sign", -UP), question("place", UP, given="sign")]])
+    assert place.outcome == place.uncorrected == "untested" and np.isnan([place.p_value, place.adjusted]).all()
+
+
+def test_the_correction_covers_all_claims():
+    rng = np.random.default_rng(1)
+    weak = np.array([2.0, 1, 1, 1.5, 0.3, 1, 0.7, -1, 1.2, -0.6])
+    ((alone,),) = judge([[question("weak", weak)]])
+    (among,), *_ = judge([[question("weak", weak)], *([question("noise", rng.normal(size=10))] for _ in range(20))])
+    assert alone.outcome == among.uncorrected == "holds" and among.outcome == "undecided"
+    assert alone.p_value == among.p_value < among.adjusted
+
+
+def test_sizes_and_agreement():
+    asked = question("rise", np.append(UP, np.nan), theirs=11.0)
+    assert asked.size == pytest.approx(0.5)
+    ((part,),) = judge([[asked._replace(remark="easy")]])
+    assert (part.size, part.remark, part.agreement) == (asked.size, "easy", "10 of 10")
+    assert np.isnan(question("rise", UP).size) and question("r", UP, theirs=0.5, effect=0.25).size == 0.5
+    ((part,),) = judge([[question("mixed", MIXED)]])
+    assert part.agreement == "5 of 10" and "5 of 10 kinds agree" in part.test
+
+
+def test_nothing_to_judge():
+    assert judge([]) == [] and judge([[], [untested("a", "no data")]])[0] == ()
+    assert Part("a", "untested", "untested").agreement == ""
+    assert np.isnan(mean(np.full(3, np.nan))) and mean(np.array([[1.0, np.nan], [3.0, 4.0]]), 0).tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("kind", ["single", "search", "several"])
+def test_tests_of_pure_noise_reject_at_their_level(kind):
     rng = np.random.default_rng(3)
-    found = {"paired": 0, "correlated": 0, "resampled": 0}
+    decided = 0
     for _ in range(300):
-        x, y = rng.normal(size=(2, 20))
-        draws = rng.normal(rng.normal(), 1, 200)  # resamples of an estimate whose true value is 0
-        judged = {
-            "paired": judging.paired("", x, 1),
-            "correlated": judging.correlated("", x, y, 1, 50),
-            "resampled": judging.resampled("", draws, 20),
-        }
-        for name, result in judged.items():
-            found[name] += result.outcome in ("holds", "opposite")
-            assert (result.p_value < 0.07) or result.outcome == "undecided"
-    assert all(0.02 < hits / 300 < 0.09 for hits in found.values()), found
+        noise = rng.normal(size=(6, 9))
+        asked = {"single": [noise[0]], "search": [noise], "several": list(noise[:2])}[kind]
+        ((part,),) = judge([[question("x", *asked)]])
+        decided += part.outcome in ("holds", "opposite")
+        assert part.adjusted == part.p_value and (part.outcome == "undecided") == (part.p_value >= judging.LEVEL)
+    assert decided / 300 < 0.08 and (kind == "several" or decided / 300 > 0.02)

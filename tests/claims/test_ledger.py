@@ -5,10 +5,12 @@ import inspect
 
 import numpy as np
 import pytest
+import synthetic
 import xarray as xr
+from synthetic import World
 
 from tokengeom_utils import claims, open_results
-from tokengeom_utils.claims import CLAIMS, VERDICTS, cards, count, evaluate, table
+from tokengeom_utils.claims import CLAIMS, MIN_UNITS, VERDICTS, cards, count, evaluate, parts_table, table
 from tokengeom_utils.errors import InputError
 from tokengeom_utils.surveys.results import relative_depth, shuffled_prompts
 from tokengeom_utils.theory.statistics import pearson
@@ -17,7 +19,7 @@ DEPTH = np.linspace(0, 1, 13)
 SCALES = np.array([2, 4, 8, 16, 32, 64])
 
 
-def survey(n=16, like_paper=True, degrees=(0, 1, 2, 3), n_tokens=64, seed=0):
+def survey(n=24, like_paper=True, degrees=(0, 1, 2, 3), n_tokens=64, seed=0, kinds=12):
     """Make a survey that behaves as the paper reports, or in each respect the other way."""
     rng = np.random.default_rng(seed)
     sign = 1 if like_paper else -1
@@ -75,13 +77,19 @@ def survey(n=16, like_paper=True, degrees=(0, 1, 2, 3), n_tokens=64, seed=0):
     }
     return xr.Dataset(
         {name: (("prompt", "shuffle", *dims.get(name, ())), value) for name, value in values.items()},
-        coords={"shuffle": degrees, "layer": np.arange(13), "scale": SCALES, "k": [1, 2, 3]},
+        coords={
+            "domain": ("prompt", [f"kind-{i % kinds}" for i in range(n)]),
+            "shuffle": degrees,
+            "layer": np.arange(13),
+            "scale": SCALES,
+            "k": [1, 2, 3],
+        },
         attrs={"n_tokens": n_tokens, "model": "synthetic"},
     )
 
 
 def verdicts(results):
-    return {claim.number: claim.verdict for claim in evaluate(results, n_bootstrap=200)}
+    return {claim.number: claim.verdict for claim in evaluate(results)}
 
 
 TESTED = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15]
@@ -98,9 +106,9 @@ def test_a_survey_like_the_paper_reproduces_its_claims(both, number):
     assert both[0][number] == "reproduced"
 
 
-@pytest.mark.parametrize("number", [2, 3, 4, 6, 7, 8, 9, 10, 13, 14, 15])
+@pytest.mark.parametrize("number", [2, 3, 4, 6, 7, 8, 9, 10, 14, 15])
 def test_the_opposite_survey_reproduces_none(both, number):
-    assert both[1][number] == "not at this scale"
+    assert both[1][number] == "not seen here"
 
 
 @pytest.mark.parametrize("number", TESTED)
@@ -114,45 +122,97 @@ def test_claims_beyond_any_survey_are_not_testable(both):
 
 
 def test_severity_is_judged_by_the_loss_and_not_by_bleu(both):
-    severity = claims.shuffle_severity(survey(), 50)
+    severity = claims.shuffle_severity(survey())
     assert both[0][15] == severity.verdict == "reproduced"
-    assert all("loss" in part.name for part in severity.parts) and "BLEU" in severity.ours
+    assert all(part.remark for part in severity.parts) and "BLEU" in severity.ours
 
 
-def test_break_in_the_order_of_the_degrees_is_located():
-    broken = claims.range_scaling(survey(), 100)
-    assert "from degree 2 to 3 at scaling 16" in broken.ours and "scaling 8" not in broken.ours.split("certainty")[1]
+def test_the_order_of_the_degrees_is_judged_at_the_scaling_of_the_paper():
+    broken = claims.range_scaling(survey())
+    assert "from degree 2 to 3 at scaling 16" in broken.ours and "scaling 8" not in broken.ours.split("falls")[1]
     assert broken.parts[-1].outcome == "holds"
     results = survey()
-    results.intrinsic_dimension[:, -1, :, 3:] += 4.5  # undoes the break
-    mended = claims.range_scaling(results, 100)
-    assert mended.parts[-1].outcome != "holds" and "at no step" in mended.ours
+    results.intrinsic_dimension[:, -1, :, 3:] += 8  # undoes the break
+    mended = claims.range_scaling(results)
+    assert mended.parts[-1].outcome == "opposite" and "at no step" in mended.ours
 
 
-def test_a_correlation_is_found_only_with_the_right_sign():
-    like = claims.correlates_with_loss(survey(), 200)
-    opposite = claims.correlates_with_loss(survey(like_paper=False), 200)
-    assert like.parts[0].outcome == "holds" and opposite.parts[0].outcome != "holds"
+def test_flat_means_nothing_without_a_rise():
+    results = survey()
+    noise = np.random.default_rng(0).normal(0, 0.1, results.intrinsic_dimension.shape)
+    results["intrinsic_dimension"] = results.intrinsic_dimension.dims, 8 + noise
+    assert [part.outcome for part in claims.range_scaling(results).parts[:2]] == ["undecided", "untested"]
 
 
-@pytest.mark.parametrize("like_paper, expected", [(True, "reproduced"), (False, "partly")])
-def test_depth_and_scale_of_the_strongest_correlation(like_paper, expected):
-    results = survey(n=60)
-    noise = np.repeat(0.1 + 0.7 * (DEPTH if like_paper else DEPTH[::-1])[:, None], len(SCALES), 1)
-    noise[-1] = (0.9, 0.4, 0.3, 0.3, 0.3, 0.3) if like_paper else (0.1, 0.4, 0.6, 0.6, 0.6, 0.6)
-    draws = np.random.default_rng(1).normal(size=(60, 13, len(SCALES)))
-    results.intrinsic_dimension[:, 0] = results.loss.values[:, 0, None, None] + noise * draws
-    place = claims.correlates_with_loss(results, 200)
-    assert place.verdict == expected
-    assert place.parts[2].outcome == ("holds" if like_paper else "opposite")
-    scales = claims.larger_scales_correlate(results, 200)
-    assert scales.verdict == ("reproduced" if like_paper else "not at this scale")
+def correlated(sign=1, falling=True, n=120, seed=1):
+    """A survey whose dimension correlates with the loss in every layer, most of all in the first half or the last."""
+    results = survey(n=n)
+    weight = 0.3 + 1.2 * (DEPTH if falling else DEPTH[::-1])[:, None] + np.zeros(len(SCALES))
+    weight[-1] = 1.6 / np.arange(1, len(SCALES) + 1)
+    draws = np.random.default_rng(seed).normal(size=(n, 13, len(SCALES)))
+    loss = results.loss.values[:, 0, None, None]
+    results.intrinsic_dimension[:, 0] = sign * (loss - 3) + 0.5 * weight * draws
+    return results
+
+
+@pytest.mark.parametrize(
+    "sign, falling, verdict, place",
+    [
+        (1, True, "reproduced", "holds"),
+        (1, False, "partly", "opposite"),
+        (-1, True, "not seen here", "untested"),  # an inverted effect has no place to hold
+        (-1, False, "not seen here", "untested"),
+    ],
+)
+def test_sign_and_place_of_the_strongest_correlation(sign, falling, verdict, place):
+    judged = claims.correlates_with_loss(correlated(sign, falling))
+    assert (judged.verdict, judged.parts[2].outcome) == (verdict, place)
+
+
+def test_larger_scales_correlate_more():
+    assert claims.larger_scales_correlate(correlated()).verdict == "reproduced"
+    results = correlated()
+    results.intrinsic_dimension[:, :, -1] = results.intrinsic_dimension[:, :, -1, ::-1].values
+    assert claims.larger_scales_correlate(results).verdict == "not seen here"
+
+
+def test_true_correlations_are_never_called_the_opposite():
+    for seed in range(20):
+        found = claims.correlates_with_loss(synthetic.survey(World(prompts=2, r=0.3), seed))
+        assert found.verdict in ("undecided", "partly", "reproduced")
+
+
+def test_a_peak_is_not_raised_by_scatter_alone():
+    results = synthetic.survey(World(scatter=3, smooth=4), 1)
+    highest = results.intrinsic_dimension.sel(scale=2, layer=slice(1, None)).max("layer")
+    rises = (highest.sel(shuffle=5) > highest.sel(shuffle=0)).where(highest.sel(shuffle=5).notnull()).mean()
+    assert rises > 0.95  # the trap: a maximum over layers grows with the scatter
+    assert claims.shuffle_raises_peak(results).uncorrected == "undecided"
+
+
+def test_a_small_angle_is_not_the_papers():
+    results = survey()
+    results["neighbor_angle"] = 66 + (results.neighbor_angle - 66) / 6  # 0.8 degrees in place of 5
+    small = claims.neighbor_angle(results)
+    assert small.verdict == "partly" and [part.outcome for part in small.parts] == ["holds", "opposite"]
+    assert small.parts[0].size == pytest.approx(0.14, abs=0.01) and np.isnan(small.parts[1].size)
+
+
+def test_pairs_of_layers_are_judged_separately():
+    results = survey()
+    after = results.neighborhood_overlap.sel(shuffle=0)
+    at = int(results.intrinsic_dimension.sel(shuffle=0, scale=2).mean("prompt").argmax("layer"))
+    results.neighborhood_overlap[:, -1, at + 1] = after[:, at + 1].values + 0.05
+    judged = claims.overlap_lower(results)
+    assert [part.outcome for part in judged.parts] == ["holds", "holds", "opposite"] and judged.verdict == "partly"
+    assert f"higher from layers {at + 1}" in judged.note
 
 
 @pytest.mark.parametrize(
     "make, numbers, words",
     [
-        (lambda: survey(n=2), TESTED, "prompts"),
+        (lambda: survey(n=2), TESTED, "prompts|2 kinds"),
+        (lambda: survey(kinds=MIN_UNITS - 1), TESTED, "5 kinds, at least 6 are needed"),
         (lambda: survey(degrees=(0,)), [2, 3, 4, 6, 7, 9, 15], "degree|shuffle"),
         (lambda: survey(n_tokens=256), [2, 4, 6, 7, 9], "no full shuffle"),
         (lambda: survey().sel(layer=slice(0, 4)), [1, 8], "at least 8 layers"),
@@ -160,65 +220,100 @@ def test_depth_and_scale_of_the_strongest_correlation(like_paper, expected):
     ],
 )
 def test_too_small_a_survey_is_reported_with_the_reason(make, numbers, words):
-    for claim in evaluate(make(), n_bootstrap=20):
+    for claim in evaluate(make()):
         if claim.number in numbers:
             assert claim.verdict == "not testable here"
             assert any(word in claim.reason + claim.test for word in words.split("|")), claim
+
+
+def test_in_a_single_kind_the_prompts_are_the_units():
+    one, none = (evaluate(results) for results in (survey(kinds=1), survey().drop_vars("domain")))
+    assert {c.number: c.verdict for c in one} == {c.number: c.verdict for c in none} == verdicts(survey(kinds=24))
+    assert "24 of 24 prompts agree" in one[1].test and "12 of 12 kinds agree" in evaluate(survey())[1].test
 
 
 def test_missing_values_are_tolerated():
     results = survey()
     results.intrinsic_dimension[3, :, 5] = np.nan
     results.loss[4, 1:] = np.nan
-    assert len(evaluate(results, n_bootstrap=50)) == 16
+    assert len(evaluate(results)) == 16
 
 
 def test_ledger_is_complete_and_readable():
-    ledger = evaluate(survey(), n_bootstrap=50)
+    ledger = evaluate(survey(), survey(seed=1))
     assert [claim.number for claim in ledger] == list(range(1, 17))
     frame = table(ledger)
-    assert list(frame.index) == list(range(1, 17)) and set(frame.verdict) <= set(VERDICTS)
+    assert list(frame.index) == list(range(1, 17)) and set(frame.verdict) | set(frame.twin) <= set(VERDICTS)
     assert not frame.isna().any().any() and (frame.paper.str.len() > 20).all()
+    parts = parts_table(ledger)
+    assert len(parts) == sum(len(claim.parts) for claim in ledger) and (parts.kinds == "12 of 12").any()
     assert sum(count(ledger).values()) == 16
     text = cards(ledger)
     for claim in ledger:
         assert claim.statement in text
-    assert "nan" not in text and ".." not in text
+    assert "nan" not in text and ".." not in text and "The untrained twin: *reproduced*" in text
 
 
 def test_ledger_is_repeatable():
-    assert evaluate(survey(), 50, seed=1) == evaluate(survey(), 50, seed=1)
+    assert str(evaluate(survey(kinds=24), seed=1)) == str(evaluate(survey(kinds=24), seed=1))
 
 
-def test_correction_only_weakens_verdicts():
-    rank = {name: i for i, name in enumerate(("not testable here", "not at this scale", "partly", "reproduced"))}
-    for n in (6, 16):
-        ledger = evaluate(survey(n=n), n_bootstrap=200)
-        assert all(rank[c.corrected] <= rank[c.verdict] for c in ledger)
-    assert any(c.corrected != c.verdict for c in evaluate(survey(n=6), n_bootstrap=200))  # 2 / 2**6 is too large
+def test_correction_only_weakens_decisions():
+    for n in (7, 24):
+        ledger = evaluate(survey(n=n, kinds=n))
+        for part in (part for claim in ledger for part in claim.parts if part.outcome != "untested"):
+            assert part.outcome in (part.uncorrected, "undecided") and part.adjusted >= part.p_value
+
+
+# --- the untrained twin ---
+
+
+def test_the_twin_stands_beside_the_model_and_is_compared_prompt_by_prompt():
+    def judged(twin):
+        return {(c.number, p.name): p.beyond for c in evaluate(survey(), twin) for p in c.parts}
+
+    same = survey(seed=0)
+    noise = np.random.default_rng(5).normal(0, 0.01, same.cosine_similarity.shape)
+    same["cosine_similarity"] = same.cosine_similarity + noise
+    assert judged(same)[6, "last layer"] == "undecided"
+    flat, more = survey(seed=0), survey(seed=0)
+    flat["cosine_similarity"] = 0.3 + 0 * flat.cosine_similarity + noise
+    more["cosine_similarity"] = more.cosine_similarity + 0.1 * more.shuffle / 3 + noise
+    assert judged(flat)[6, "last layer"] == "more" and judged(more)[6, "last layer"] == "less"
+
+
+@pytest.mark.parametrize("keep", [slice(0, 0), slice(0, 3), slice(0, 20)])
+def test_a_twin_of_few_prompts_is_no_error(keep):
+    ledger = evaluate(survey(), survey().isel(prompt=keep) if keep.stop else survey(seed=3).isel(prompt=[0]))
+    assert len(ledger) == 16 and all(claim.twin in VERDICTS for claim in ledger)
+    beyond = {part.beyond for claim in ledger for part in claim.parts}
+    assert beyond <= {"", "more", "less", "undecided"} and (keep.stop == 20) == (len(beyond) > 1)
+
+
+def test_reproduced_claims_are_sorted_by_what_they_say():
+    twin = survey(seed=0)
+    noise = np.random.default_rng(5).normal(0, 0.01, twin.cosine_similarity.shape)
+    twin["cosine_similarity"] = 0.3 + 0 * twin.cosine_similarity + noise
+    found = claims.worth(evaluate(survey(), twin))
+    assert found["little severity"] == [] and 6 in found["beyond the twin"] and 8 in found["random weights too"]
+    alone = claims.worth(evaluate(survey()))
+    assert {14, 15} == set(alone["little severity"]) and 6 in alone["not compared"] and not alone["beyond the twin"]
+    assert sum(map(len, alone.values())) == count(evaluate(survey()))["reproduced"]
+
+
+def test_prompts_with_other_texts_are_not_compared():
+    results, twin = (synthetic.survey(World(prompts=2, shuffled=2), seed) for seed in (0, 1))
+    hashes = [f"{i:03}" for i in range(30)]
+    with_texts = [one.assign_coords(sha256=("prompt", hashes)) for one in (results, twin)]
+    assert any(part.beyond for claim in evaluate(*with_texts) for part in claim.parts)
+    other = with_texts[1].assign_coords(sha256=("prompt", hashes[::-1]))
+    assert not any(part.beyond for claim in evaluate(with_texts[0], other) for part in claim.parts)
 
 
 # --- the committed survey -----------------------------------------------------------------------
 
 #: The verdicts on data/results/standard.zarr. A change of model, rule, or estimator that alters one must alter it here.
-COMMITTED = {
-    1: "partly",
-    2: "reproduced",
-    3: "reproduced",
-    4: "not at this scale",
-    5: "reproduced",
-    6: "reproduced",
-    7: "reproduced",
-    8: "reproduced",
-    9: "reproduced",
-    10: "partly",
-    11: "reproduced",
-    12: "not testable here",
-    13: "reproduced",
-    14: "reproduced",
-    15: "reproduced",
-    16: "not testable here",
-}
+COMMITTED = dict.fromkeys(range(1, 17), "not testable here")  # five kinds of text are too few
 
 
 @pytest.fixture(scope="module")
@@ -232,20 +327,12 @@ def committed():
 def test_verdicts_on_the_committed_survey(committed):
     ledger = evaluate(committed)
     assert {claim.number: claim.verdict for claim in ledger} == COMMITTED
-    assert [claim.number for claim in ledger if claim.corrected != claim.verdict] == []
-    opposite = {(c.number, p.name) for c in ledger for p in c.parts if p.outcome == "opposite"}
-    assert opposite == {
-        (1, "peak in the first half"),
-        (4, "scale 2"),
-        (4, "scale 4"),
-        (10, "strongest in the first half"),
-    }
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
 def test_docstring_and_example_of_each_claim(claim, committed):
     """Pytest does not collect the examples, since the decorator defines the functions in another module."""
-    assert list(inspect.signature(claim).parameters) == ["results", "n_bootstrap", "seed"]
+    assert list(inspect.signature(claim).parameters) == ["results", "seed"]
     examples = doctest.DocTestParser().get_doctest(claim.__doc__, {}, claim.__name__, None, None)
     assert len(examples.examples) == 4
     assert doctest.DocTestRunner().run(examples).failed == 0

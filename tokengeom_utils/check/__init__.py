@@ -30,7 +30,7 @@ from .from_geometry_to_loss import logit_factor, dirichlet_entropy_of, box_entro
 from .untrained_twin import untrained_loss, twin_held_fixed, causal_mean
 from .your_own_text import percentile_rank, unusual
 from .what_a_survey_costs import count_measurements, enough_workers, is_whole
-from .reproduction_report import holm, prompts_needed
+from .reproduction_report import holm, joint_p_values, kinds_needed
 # isort: on
 
 __all__ = [  # noqa: RUF022
@@ -84,5 +84,6 @@ __all__ = [  # noqa: RUF022
     "enough_workers",
     "is_whole",
     "holm",
-    "prompts_needed",
+    "kinds_needed",
+    "joint_p_values",
 ]

@@ -129,7 +129,7 @@ def sign_flip(attempt: Attempt, rng: np.random.Generator) -> None:
     """
     from scipy import stats
 
-    from ..claims.judging import sign_flip_p_value
+    from ..theory.statistics import sign_flip_p_value
 
     cases = [rng.normal(mean, 1, n) for n, mean in ((3, 0), (5, 0.4), (6, -0.5), (8, 0.5), (8, -1))]
     cases += [np.array([-2.0, -1, -0.5, -3]), np.array([0.1, 0.2, -0.3, 0.4]), np.array([1.0, -1.0])]

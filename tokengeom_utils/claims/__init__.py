@@ -1,16 +1,16 @@
 """The claims of the paper, judged by a written rule on the numbers of a survey.
 
 Each of the sixteen functions in :data:`CLAIMS` takes a survey and returns a :class:`Claim`: what the paper reports and
-where, what the survey shows, and the verdict. :func:`tokengeom_utils.evaluate` judges all of them, with Holm's
-correction.
+where, what the survey shows, and the verdict. :func:`tokengeom_utils.evaluate` judges all of them together, with one
+correction for all tests, and puts the untrained twin beside them.
 
 >>> import tokengeom_utils as tg
 >>> survey = tg.open_results("standard")
 >>> claim = tg.claims.shuffle_raises_peak(survey)
 >>> print(claim.number, claim.statement)
 2 A full shuffle raises the peak of the intrinsic dimension.
->>> claim.verdict
-'reproduced'
+>>> claim.verdict in tg.claims.VERDICTS
+True
 
 References
 ----------
@@ -19,10 +19,10 @@ Viswanathan et al., arXiv:2501.10573, and the arrays and notes in the authors' r
 norm.
 """
 
-from ..theory.statistics import sign_flip_p_value
+from .beyond import twin_of
 from .claim import Claim
-from .judging import LEVEL, MIN_CORRELATED, MIN_PAIRED, OUTCOMES, VERDICTS, Part, after_holm, verdict
-from .ledger import CLAIMS, count, evaluate, table
+from .judging import LEVEL, MIN_CORRELATED, MIN_UNITS, OUTCOMES, VERDICTS, Part, verdict
+from .ledger import CLAIMS, count, evaluate, parts_table, table, worth
 from .loss import chain_to_the_loss, correlates_with_loss, larger_scales_correlate, top_logits
 from .rendering import cards
 from .shape import early_peak, overlap_grows, range_scaling
@@ -35,6 +35,7 @@ from .shuffle import (
     shuffle_raises_peak,
     shuffle_severity,
 )
+from .stress import stress_table
 from .untestable import token_against_dataset, training_data
 from .wording import runs, sentence
 
@@ -42,12 +43,11 @@ __all__ = [
     "CLAIMS",
     "LEVEL",
     "MIN_CORRELATED",
-    "MIN_PAIRED",
+    "MIN_UNITS",
     "OUTCOMES",
     "VERDICTS",
     "Claim",
     "Part",
-    "after_holm",
     "cards",
     "chain_to_the_loss",
     "correlates_with_loss",
@@ -61,15 +61,18 @@ __all__ = [
     "order_turns_late",
     "overlap_grows",
     "overlap_lower",
+    "parts_table",
     "range_scaling",
     "runs",
     "sentence",
     "shuffle_raises_peak",
     "shuffle_severity",
-    "sign_flip_p_value",
+    "stress_table",
     "table",
     "token_against_dataset",
     "top_logits",
     "training_data",
+    "twin_of",
     "verdict",
+    "worth",
 ]

@@ -1,4 +1,4 @@
-r"""The rule of judging: a claim's parts, their tests, the verdict, and a correction for many tests.
+r"""The rule of judging: the parts of a claim, their joint test, and the verdict.
 
 Every claim is divided into parts. A part is a direction that the paper reports (the peak is higher, the correlation is
 positive), and it is judged separately:
@@ -8,39 +8,34 @@ positive), and it is judged separately:
 ``opposite``
     it shows the other direction, at the same level;
 ``undecided``
-    neither;
+    neither: to see nothing is not to see that there is nothing;
 ``untested``
     the survey lacks the data for a test.
 
-Differences between degrees of one prompt are judged by a sign-flip test over prompts
-(:func:`~tokengeom_utils.statistics.sign_flip_p_value`), which needs :data:`MIN_PAIRED` prompts; correlations over
-prompts by Student's t, with :data:`MIN_CORRELATED` prompts or more; quantities of an average profile by a bootstrap
-over prompts. The verdict follows from the outcomes of the parts alone (:func:`verdict`). Among many parts, chance would
-decide some, so :func:`after_holm` judges all of them together once more.
+Prompts of one kind of text resemble each other, so the *kinds* are the units: each part is reduced to one score per
+kind, positive on the paper's side, and tested by flipping the signs of whole kinds
+(:func:`~tokengeom_utils.statistics.joint_p_values`). All parts of all claims are tested together, so that a survey in
+which nothing is real decides any part of the ledger in at most 5% of cases. :data:`MIN_UNITS` kinds are the fewest with
+which such a test can reach the level. In a survey of a single kind the prompts are the units, and the verdict is about
+that kind.
 
->>> verdict([Part("peak", 1.0, 0.03, "holds"), Part("fall", 0.5, 0.8, "undecided")])
+>>> verdict(["holds", "undecided"])
 'partly'
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ..theory.statistics import (
-    bootstrap_correlations,
-    correlation_p_value,
-    holm,
-    p_text,
-    sign_flip_p_value,
-    spearman,
-)
+from ..theory.statistics import p_text
+from ..theory.statistics.joint import flip_statistics, own_p_values, step_down
 
-LEVEL = 0.05  #: significance level of one part of a claim; intervals have the level 1 - LEVEL
-MIN_PAIRED = 6  #: fewest prompts with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031)
-MIN_CORRELATED = 10  #: fewest prompts for a correlation over prompts: below it an interval covers most of [-1, 1]
-VERDICTS = ("reproduced", "partly", "not at this scale", "not testable here")  #: the verdicts on a claim
+LEVEL = 0.05  #: the chance of even one wrong decision in a whole ledger
+MIN_UNITS = 6  #: fewest kinds of text with which a two-sided sign-flip test can reach LEVEL (2 / 2**6 = 0.031)
+MIN_CORRELATED = 10  #: fewest prompts for a correlation over prompts
+#: the verdicts on a claim
+VERDICTS = ("reproduced", "partly", "undecided", "not seen here", "not testable here")
 OUTCOMES = ("holds", "opposite", "undecided", "untested")  #: the outcomes of a part
 
 
@@ -50,6 +45,7 @@ class Part(NamedTuple):
     See Also
     --------
     verdict : the verdict on the claim.
+    parts_table : all parts of a ledger.
 
     Notes
     -----
@@ -58,34 +54,128 @@ class Part(NamedTuple):
     Examples
     --------
     >>> import tokengeom_utils as tg
-    >>> tg.claims.Part("peak", agree=1.0, p_value=0.03, outcome="holds").outcome
-    'holds'
+    >>> part = tg.claims.Part("peak", "holds", "holds", 0.001, 0.02, agree=12, kinds=15)
+    >>> part.outcome, part.agreement
+    ('holds', '12 of 15')
     """
 
     name: str
-    agree: float  #: share of prompts, resamples, layers or steps on the paper's side; NaN if untested
-    p_value: float  #: two-sided; NaN where a count decides
-    outcome: str  #: one of :data:`OUTCOMES`
+    outcome: str  #: one of :data:`OUTCOMES`, after the correction for all parts that were judged together
+    uncorrected: str  #: the same without the correction
+    p_value: float = np.nan  #: two-sided, of this part alone; NaN if untested
+    adjusted: float = np.nan  #: after the correction
+    agree: int = 0  #: number of kinds on the paper's side
+    kinds: int = 0  #: number of kinds with a score
+    size: float = np.nan  #: the effect over the paper's; NaN where the paper gives none
+    remark: str = ""  #: why the test is of little severity; empty if it is severe
+    beyond: str = ""  #: trained minus untrained: "more", "less", or "undecided"; empty without a twin
     test: str = ""  #: the test in words, with its numbers
 
+    @property
+    def agreement(self) -> str:
+        """Kinds on the paper's side out of all, as text; empty if untested."""
+        return f"{self.agree} of {self.kinds}" if self.kinds else ""
 
-def verdict(parts: Sequence[Part]) -> str:
+
+class Question(NamedTuple):
+    """A part before it is judged: the scores of each kind of text, and the rule that leads to the outcome.
+
+    Most parts are a single test. A part may also hold only if several tests do, each at the level of the ledger.
+    """
+
+    name: str
+    unit: str = "kinds"  #: what the scores belong to: kinds of text, or the prompts of a single kind
+    scores: Sequence[np.ndarray] = ()  #: one array for each test, (kind,) or, if it searches, (option, kind)
+    words: str = ""  #: the test, without its numbers
+    why: str = ""  #: why it is not tested
+    size: float = np.nan
+    remark: str = ""
+    given: str = ""  #: another part of the claim, without which this one means nothing
+    needed: int = 1  #: number of tests that must be positive
+    against: int = 1  #: number of tests that must be negative for the opposite
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is anything to test."""
+        return not self.why
+
+
+def question(
+    name: str,
+    *scores: np.ndarray,
+    words: str = "mean over each kind",
+    unit: str = "kinds",
+    theirs: float = np.nan,
+    effect: float | None = None,
+    remark: str = "",
+    given: str = "",
+    needed: float = 1.0,
+    against: int | None = None,
+) -> Question:
+    """Return a part with its scores, or untested if too few units have one.
+
+    Parameters
+    ----------
+    name : str
+    *scores : numpy.ndarray, shape (kind,) or (option, kind)
+        Positive on the paper's side, NaN where a kind has none; one array for each test.
+    words, unit : str
+        The score and the units, for the reader.
+    theirs : float
+        The paper's effect; NaN if it gives none.
+    effect : float, optional
+        Ours, to compare with it; the mean of the first scores by default.
+    remark, given
+        As in :class:`Question`.
+    needed : float
+        Share of the tests that must be positive.
+    against : int, optional
+        Number of negative tests that make the opposite; as many as are needed by default.
+
+    Returns
+    -------
+    Question
+    """
+    ours = mean(scores[0]) if effect is None else effect
+    size = float(ours / theirs) if np.isfinite(ours) and theirs else np.nan
+    number = max(1, int(np.ceil(needed * len(scores) - 1e-9)))
+    asked = Question(name, unit, scores, words, "", size, remark, given, number, number if against is None else against)
+    have = min(int(np.isfinite(np.atleast_2d(one)).any(0).sum()) for one in scores)
+    if have < MIN_UNITS:
+        return asked._replace(scores=(), why=f"{have} {unit}, at least {MIN_UNITS} are needed")
+    return asked
+
+
+def mean(values: np.ndarray, axis: int | None = None) -> Any:
+    """Average over what is not NaN; NaN, without a warning, where nothing is left."""
+    have = np.isfinite(values)
+    count = np.asarray(have.sum(axis), float)
+    return np.where(have, values, 0).sum(axis) / np.where(count > 0, count, np.nan)
+
+
+def untested(name: str, why: str) -> Question:
+    """Return a part that cannot be tested, with the reason."""
+    return Question(name, why=why)
+
+
+def verdict(outcomes: Iterable[str]) -> str:
     """Derive the verdict on a claim from the outcomes of its parts.
 
     Parameters
     ----------
-    parts : sequence of Part
+    outcomes : iterable of str
+        Of :data:`OUTCOMES`.
 
     Returns
     -------
     str
-        ``"reproduced"`` if every part was tested and holds; ``"partly"`` if some hold; ``"not at this scale"`` if none
-        holds and some show the opposite; otherwise ``"not testable here"``: no part was tested, or the prompts are too
-        few to decide any, and the absence of evidence is not evidence of absence.
+        ``"reproduced"`` if every part was tested and holds; ``"partly"`` if some hold; ``"not seen here"`` if none
+        holds and some show the opposite; ``"undecided"`` if parts were tested and none is decided;
+        ``"not testable here"`` if no part was tested.
 
     See Also
     --------
-    after_holm : the verdicts after a correction for many tests.
+    judge : the outcomes of the parts.
 
     Notes
     -----
@@ -94,145 +184,115 @@ def verdict(parts: Sequence[Part]) -> str:
     Examples
     --------
     >>> import tokengeom_utils as tg
-    >>> rise, fall = tg.claims.Part("rise", 1.0, 0.03, "holds"), tg.claims.Part("fall", 0.9, 0.04, "holds")
-    >>> tg.claims.verdict([rise, fall]), tg.claims.verdict([rise, fall._replace(outcome="opposite")])
+    >>> tg.claims.verdict(["holds", "holds"]), tg.claims.verdict(["holds", "opposite"])
     ('reproduced', 'partly')
     """
-    outcomes = [part.outcome for part in parts]
-    if "holds" in outcomes:
-        return "reproduced" if set(outcomes) == {"holds"} else "partly"
-    return "not at this scale" if "opposite" in outcomes else "not testable here"
+    found = set(outcomes)
+    if "holds" in found:
+        return "reproduced" if found == {"holds"} else "partly"
+    if "opposite" in found:
+        return "not seen here"
+    return "undecided" if "undecided" in found else "not testable here"
 
 
-def after_holm(groups: Sequence[Sequence[Part]], level: float = LEVEL) -> list[str]:
-    """Derive the verdicts once more, with all parts of all claims taken as one family of tests.
+def judge(groups: Sequence[Sequence[Question]], seed: int = 42) -> list[tuple[Part, ...]]:
+    """Judge the parts of several claims together, as one family of tests.
 
     Parameters
     ----------
-    groups : sequence of sequence of Part
+    groups : sequence of sequence of Question
         The parts of every claim.
-    level : float
-        Significance level of the family.
+    seed : int
+        Seed of the random patterns of signs, which a survey of more than 15 kinds needs.
 
     Returns
     -------
-    list of str
-        For every claim the verdict that remains when each part whose p-value is not below ``level`` after Holm's
-        correction counts as undecided. Counts have no p-value: they keep their outcome next to a part that still holds,
-        and cannot carry a verdict alone.
+    list of tuple of Part
+        One tuple for each claim.
 
     See Also
     --------
-    verdict : the rule without correction.
-    tokengeom_utils.statistics.holm : the correction.
+    tokengeom_utils.statistics.joint_p_values : the test and the correction.
+    verdict : the verdict on the outcomes.
 
     Notes
     -----
     Introduced in the chapter *The reproduction report*.
 
-    References
-    ----------
-    Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6 (1979).
-
     Examples
     --------
-    >>> import tokengeom_utils as tg
-    >>> weak, strong = tg.claims.Part("rise", 1.0, 0.03, "holds"), tg.claims.Part("rise", 1.0, 0.001, "holds")
-    >>> tg.claims.after_holm([[weak], [strong]]), tg.claims.after_holm([[weak], [weak]])
-    (['reproduced', 'reproduced'], ['not testable here', 'not testable here'])
+    >>> import numpy as np
+    >>> rise, noise = np.arange(1.0, 9), np.array([1.0, -1, 2, -2, 3, -3, 1, -1])
+    >>> ((part,), (other,)) = judge([[question("rise", rise)], [question("noise", noise)]])
+    >>> part.outcome, part.agreement, other.outcome
+    ('holds', '8 of 8', 'undecided')
     """
-    adjusted = iter(holm([part.p_value for parts in groups for part in parts]))
-    verdicts = []
-    for parts in groups:
-        lost = [next(adjusted) >= level for _ in parts]  # false for NaN
-        judged = list(zip(parts, lost, strict=True))
-        carried = any(part.outcome == "holds" and part.p_value < level and not gone for part, gone in judged)
-        verdicts.append(
-            verdict(
-                [
-                    part._replace(outcome="undecided")
-                    if gone or (part.outcome == "holds" and np.isnan(part.p_value) and not carried)
-                    else part
-                    for part, gone in judged
-                ]
-            )
-        )
-    return verdicts
+    asked = [one for group in groups for one in group if one.tested]
+    statistics, sign = flip_statistics([scores for one in asked for scores in one.scores], seed=seed)
+    stops = np.cumsum([len(one.scores) for one in asked])[:-1]
+    each = zip(asked, np.split(statistics, stops), np.split(sign, stops), strict=False)  # of nothing, nothing
+    decisive = [_decisive(*one) for one in each]
+    family = np.stack([row for row, _ in decisive]) if decisive else statistics
+    judged = zip(own_p_values(family), step_down(family), (side for _, side in decisive), strict=True)
+    parts = [[_part(one, *next(judged)) if one.tested else _untested(one) for one in group] for group in groups]
+    return [_with_conditions(*both) for both in zip(parts, groups, strict=True)]
 
 
-# How one part is judged. The claims use these functions; the chapters do not.
+def _decisive(asked, statistics, sign):
+    """Return the statistics (flip,) of the test that decides a part, and the side on which it decides.
 
-
-def paired(name: str, differences: ArrayLike, seed: int) -> Part:
-    """Judge a part from one difference per prompt, positive on the paper's side, by a sign-flip test."""
-    values = np.asarray(differences, float)
-    values = values[np.isfinite(values)]
-    n = len(values)
-    if n < MIN_PAIRED:
-        return untested(name, f"{n} prompts, at least {MIN_PAIRED} are needed")
-    p = sign_flip_p_value(values, seed)
-    agree = float(np.mean(values > 0))
-    return Part(
-        name, agree, p, _outcome(p, values.mean()), f"sign-flip test, {n} prompts, {p_text(p)}, {agree:.0%} agree"
-    )
-
-
-def resampled(name: str, draws: np.ndarray, n: int, low: float = 0.0, high: float = np.inf) -> Part:
-    """Judge a part from bootstrap draws of a quantity that the paper puts between ``low`` and ``high``.
-
-    It holds if the interval of the draws lies inside, that is if less than half of :data:`LEVEL` of them lie beyond
-    either end; twice the larger of these two shares is the p-value.
+    If a part requires several tests on one side, the least significant of those required decides. So the part
+    enters the family as one test, and its p-value is valid whichever of its tests is the false one.
     """
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return untested(name, "undefined for these prompts")
-    ends = percentile_interval(draws)
-    beyond = float(max(np.mean(draws < low), np.mean(draws > high)))
-    p = min(1.0, 2 * (min(beyond, 1 - beyond) + 1 / (len(draws) + 1)))
-    inside = low <= ends[0] and ends[1] <= high
-    outside = ends[1] < low or ends[0] > high
-    agree = float(np.mean((draws >= low) & (draws <= high)))
-    outcome = "holds" if inside else "opposite" if outside else "undecided"
-    return Part(
-        name, agree, p, outcome, f"bootstrap over {n} prompts, {1 - LEVEL:.0%} interval {ends[0]:.2f} to {ends[1]:.2f}"
+    p = own_p_values(statistics)
+    ranked = {side: np.where(sign == side, p, 2.0) for side in (1, -1)}  # 2: on the other side
+    number = {1: asked.needed, -1: asked.against}
+    side = min(ranked, key=lambda which: np.sort(ranked[which])[number[which] - 1])
+    place = int(np.argsort(ranked[side], kind="stable")[number[side] - 1])
+    on_this_side = ranked[side][place] <= 1
+    return np.concatenate([[statistics[place, 0] if on_this_side else 0.0], statistics[place, 1:]]), side
+
+
+def _part(asked, p_value, adjusted, side):
+    """Return the part that follows from the p-values of the test that decides a question."""
+    outcome, uncorrected = (
+        "undecided" if p >= LEVEL else "holds" if side > 0 else "opposite" for p in (adjusted, p_value)
     )
+    signs = np.stack([_agreeing(one) for one in asked.scores])
+    has = ~np.isnan(signs).all(0)
+    agree = np.nansum(signs, axis=0)[has] >= asked.needed
+    part = Part(asked.name, outcome, uncorrected, float(p_value), float(adjusted), int(agree.sum()), int(has.sum()))
+    part = part._replace(size=asked.size, remark=asked.remark)
+    several = f"{len(asked.scores)} tests, " if len(asked.scores) > 1 else ""
+    numbers = f"{p_text(part.p_value)}, corrected {p_text(part.adjusted)}, {part.agreement} {asked.unit} agree"
+    return part._replace(test=f"{asked.words}, {several}{numbers}")
 
 
-def correlated(name: str, x: np.ndarray, y: np.ndarray, sign: int = 1, n_bootstrap: int = 2000, seed: int = 42) -> Part:
-    """Judge a part from Spearman's rank correlation over prompts, with the paper's sign."""
-    n = len(x)
-    if n < MIN_CORRELATED:
-        return untested(name, f"{n} prompts, a correlation over prompts needs {MIN_CORRELATED}")
-    r = float(spearman(x, y))
-    if not np.isfinite(r):
-        return untested(name, "undefined for these prompts")
-    draws = bootstrap_correlations(x, y, rank=True, n_bootstrap=n_bootstrap, seed=seed)
-    low, high = percentile_interval(draws)
-    p = float(correlation_p_value(r, n))
-    return Part(
-        name,
-        float(np.mean(sign * draws > 0)),
-        p,
-        _outcome(p, sign * r),
-        f"Spearman correlation {r:.2f}, {n} prompts, {p_text(p)}, bootstrap interval {low:.2f} to {high:.2f}",
-    )
+def _untested(asked):
+    """Return the part of a question that cannot be tested."""
+    return Part(asked.name, "untested", "untested", remark=asked.remark, test=f"untested: {asked.why}")
 
 
-def counted(name: str, agree: float, needed: float) -> Part:
-    """Judge a part that holds if the share of layers or steps that agree reaches ``needed``, without a test."""
-    outcome = "holds" if agree >= needed else "undecided" if agree > 1 - needed else "opposite"
-    return Part(name, float(agree), np.nan, outcome, f"a count, {agree:.0%}, {needed:.0%} needed")
+def _agreeing(scores):
+    """Return for each kind 1 if its score is on the paper's side, else 0; in a search, at the strongest option."""
+    rows = np.atleast_2d(scores)
+    filled = np.nan_to_num(rows)
+    size = np.sqrt((filled**2).sum(1))
+    best = int(np.argmax(np.abs(filled.sum(1)) / np.where(size > 0, size, 1)))
+    return np.where(np.isfinite(rows[best]), rows[best] > 0, np.nan)
 
 
-def untested(name: str, why: str) -> Part:
-    """Return a part that could not be tested, with the reason."""
-    return Part(name, np.nan, np.nan, "untested", f"untested: {why}")
-
-
-def percentile_interval(draws: np.ndarray) -> np.ndarray:
-    """Return the two percentiles of bootstrap draws between which the share 1 - LEVEL lies."""
-    return np.nanpercentile(draws, [50 * LEVEL, 100 - 50 * LEVEL])
-
-
-def _outcome(p, direction):
-    return "undecided" if p >= LEVEL else "holds" if direction > 0 else "opposite"
+def _with_conditions(parts, group):
+    """Replace by untested every part whose condition, another part, does not hold."""
+    by_name = {part.name: part for part in parts}
+    judged = []
+    for part, asked in zip(parts, group, strict=True):
+        if asked.given and asked.tested:
+            condition = by_name[asked.given]
+            if condition.outcome != "holds":
+                why = f"untested: it means something only if '{asked.given}' holds"
+                part = part._replace(outcome="untested", adjusted=np.nan, test=why)
+            if condition.uncorrected != "holds":
+                part = part._replace(uncorrected="untested", p_value=np.nan)
+        judged.append(part)
+    return tuple(judged)

@@ -5,13 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..models.predictions import TOP
-from ..surveys.paper import PAPER_LAYERS, open_paper
+from ..surveys.paper import PAPER_LAYERS
 from ..theory.statistics import correlation_p_value, p_text, partial_correlation, pearson, spearman
+from ..theory.statistics.joint import standardized
 from . import published
 from .claim import Measured, Reported, claim
-from .judging import LEVEL, Part, counted, percentile_interval, resampled
+from .judging import mean
 from .view import NotTestable, SurveyView
 from .wording import listed
+
+COVARIANCE = "contribution of each kind to the covariance"  #: how a correlation is tested
+#: correlations in the last layer at scalings 2, 4, 8, for each of the paper's models, as claim 11 quotes them
+LAST = ((0.22, 0.46, 0.50), (0.40, 0.62, 0.63), (0.02, 0.36, 0.40))
 
 
 @claim(
@@ -23,11 +28,11 @@ from .wording import listed
 def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the Pearson correlation of dimension and loss at scale 2.
 
-    The parts are the strongest layer, with a Bonferroni correction for the search, all layers, and the depth of the
-    strongest.
+    The parts are the strongest layer in either direction, with the search counted in; nine layers in ten, each with a
+    test of its own; and the place. The place compares the strongest layer of the first half of the depth with the
+    strongest of the second, for each half of the kinds of text as the *other* half of the kinds chooses them.
     """
-    table = open_paper("loss_correlation_2244")
-    theirs = table[table.scale == 2].pivot(index="layer", columns="model", values="pearson")
+    theirs = published.correlations()
     yield Reported(
         published.each(
             lambda m: (
@@ -40,38 +45,71 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
         "takes the logarithm of the dimension)",
     )
     survey.need_depth()
-    loss, (dimension,) = survey.losses_and_dimensions((2,))
+    loss, (dimension,) = _losses_and_dimensions(survey, (2,))
     n, r = len(loss), pearson(dimension, loss)
     if not np.isfinite(r).any():
         raise NotTestable("the correlation is undefined: the loss or the dimension is the same for all prompts")
-    best = int(np.nanargmax(r))
-    draws = survey.correlations(dimension, loss)
-    significant = np.mean((r > 0) & (correlation_p_value(r, n) < 0.01))
-    depths = survey.depth[np.nanargmax(np.where(np.isfinite(draws), draws, -1), axis=1)]
+    best = int(np.nanargmax(np.abs(r)))
+    scores = survey.covariances(dimension, loss)
+    strongest = "positive at the strongest layer"
+    lead = _lead_of_first_half(survey, dimension, loss, scores)
     yield Measured(
         f"{r[best]:.2f} at layer {survey.layers[best]} of {survey.last}, {r[-1]:.2f} at the last ({n} prompts).",
         [
-            _strongest(r, n, draws),
-            counted("p < 0.01 and positive in nine layers of ten", float(significant), 0.9),
-            resampled("strongest in the first half", depths, n, 0, 0.5),
+            survey.scored(strongest, scores, words=COVARIANCE, theirs=theirs.max().mean(), effect=r[best]),
+            survey.scored("positive in nine layers of ten", *scores, words=COVARIANCE, needed=0.9),
+            survey.scored(
+                "strongest in the first half",
+                lead,
+                words=f"{COVARIANCE}, strongest layer of the first half of the depth against that of the second",
+                theirs=published.lead_of_first_half(theirs.loc[1:]),
+                effect=np.nansum(lead),
+                given=strongest,
+            ),
         ],
         _with_tokens_fixed("r is", dimension[best], loss, survey.ordered("distinct_tokens"), " at that layer"),
     )
 
 
-def _strongest(r, n, draws):
-    """Judge the sign of the largest of the correlations r (layer,); draws (n_bootstrap, layer) are its resamples."""
-    best = int(np.nanargmax(r))
-    p = min(1.0, len(r) * float(correlation_p_value(r[best], n)))
-    low, high = percentile_interval(draws[:, best])
-    return Part(
-        "positive at the strongest layer",
-        float(np.mean(draws[:, best] > 0)),
-        p,
-        "undecided" if p >= LEVEL else "holds" if r[best] > 0 else "opposite",
-        f"Pearson r = {r[best]:.2f}, {n} prompts, {p_text(p)} after Bonferroni over {len(r)} layers, "
-        f"bootstrap interval {low:.2f} to {high:.2f}",
-    )
+def _losses_and_dimensions(survey, scales):
+    """Return loss (prompt,) and intrinsic dimension (scale, layer, prompt) of the ordered prompts."""
+    for scale in scales:
+        survey.need_scale(scale)
+    survey.need_correlated()
+    dimension = [survey.ordered("intrinsic_dimension", scale=scale).T for scale in scales]
+    return survey.ordered("loss"), np.stack(dimension)
+
+
+def _lead_of_first_half(survey, dimension, loss, scores):
+    """Return for each kind how much more it adds to the correlation at the best layer of the first half than after.
+
+    ``dimension`` is (layer, prompt), ``scores`` (layer, kind); the layers are chosen on the other half of the kinds.
+    """
+    strength = np.abs([mean(scores[:, survey.halves != half], 1) for half in (0, 1)])
+    early = survey.depth <= 0.5
+    lead = np.full(survey.n_kinds, np.nan)
+    for half in (0, 1):
+        first, second = (int(np.argmax(np.where(where, strength[half], -1))) for where in (early, ~early))
+        mine = survey.halves == half
+        lead[mine] = _difference(survey, dimension[first], dimension[second], loss)[mine]
+    return lead
+
+
+def _difference(survey, x, other, y):
+    """Return each kind's contribution to the difference of two correlations, of x and of another variable with y.
+
+    The sum is the difference. The second term adds nothing to it, but takes from each kind what its scatter alone
+    adds to one correlation, by the derivative of a correlation with respect to the weight of a prompt.
+    """
+    r = (pearson(x, y) + pearson(other, y)) / 2
+    kind = survey.kind[survey.measured_in_order]
+    scatter = _by_unit(standardized(x) ** 2 - standardized(other) ** 2, kind, survey.n_kinds)
+    return survey.covariances(x, y) - survey.covariances(other, y) - r / 2 * scatter
+
+
+def _by_unit(values, kind, n_kinds):
+    """Sum values over the prompts of each kind, over the number of prompts."""
+    return np.bincount(kind, values, n_kinds) / len(values)
 
 
 def _with_tokens_fixed(subject, x, y, tokens, where=""):
@@ -92,18 +130,29 @@ def _with_tokens_fixed(subject, x, y, tokens, where=""):
     chapter="Intrinsic dimension and loss",
 )
 def larger_scales_correlate(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the difference of the correlations in the last layer, with prompts resampled together."""
+    """Judge the difference of the correlations in the last layer by what each kind of text adds to it."""
     yield Reported(
-        "last layer, scalings 2, 4, 8: Llama-3-8B 0.22, 0.46, 0.50; Mistral-7B 0.40, 0.62, 0.63; Pythia-6.9B 0.02, "
-        "0.36, 0.40.",
+        "last layer, scalings 2, 4, 8: "
+        + "; ".join(f"{model} {listed(r)}" for model, r in zip(published.MODELS, LAST, strict=True))
+        + ".",
         "2,244 prompts; read off the authors' published figures",
     )
-    loss, dimension = survey.losses_and_dimensions((2, 4, 8))
+    loss, dimension = _losses_and_dimensions(survey, (2, 4, 8))
     last = dimension[:, -1]
-    draws = survey.correlations(last, loss)
+    r = pearson(last, loss)
+    theirs = np.mean(LAST, axis=0)
     yield Measured(
-        f"last layer, scalings 2, 4, 8: {listed(pearson(last, loss))} ({len(loss)} prompts).",
-        [resampled(f"scaling {s} above 2", draws[:, i] - draws[:, 0], len(loss)) for i, s in ((1, 4), (2, 8))],
+        f"last layer, scalings 2, 4, 8: {listed(r)} ({len(loss)} prompts).",
+        [
+            survey.scored(
+                f"scaling {s} above 2",
+                _difference(survey, last[i], last[0], loss),
+                words=COVARIANCE,
+                theirs=theirs[i] - theirs[0],
+                effect=r[i] - r[0],
+            )
+            for i, s in ((1, 4), (2, 8))
+        ],
     )
 
 
@@ -114,7 +163,10 @@ def larger_scales_correlate(survey: SurveyView) -> Iterator[Reported | Measured]
     chapter="From geometry to loss",
 )
 def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the chain link by link over the ordered prompts at scale 2, and the mean entropy against the mean loss."""
+    """Judge the chain link by link over the ordered prompts at scale 2, and the mean entropy against the mean loss.
+
+    The entropy lies within a tenth of the loss if it is certainly above nine tenths and certainly below eleven tenths.
+    """
     from scipy.stats import rankdata
 
     yield Reported(
@@ -124,23 +176,32 @@ def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
     )
     survey.need_scale(2)
     loss, entropy, tokens = (survey.ordered(name) for name in ("loss", "entropy", "distinct_tokens"))
-    survey.need_correlated(len(loss))
+    survey.need_correlated()
     last, logits = (survey.ordered(name, scale=2) for name in ("intrinsic_dimension", "logit_dimension"))
     last = last[:, -1]
-    ratio = survey.draws(lambda x, y: x.mean(-1) / y.mean(-1), entropy, loss)
     with np.errstate(invalid="ignore", divide="ignore"):
         pairs = (last, logits), (logits, entropy), (entropy, loss), (last, loss)
         links = [float(spearman(x, y)) for x, y in pairs]
+    e, loss_of = survey.by_kind(entropy), survey.by_kind(loss)
     partial = _with_tokens_fixed("the middle link is", *(rankdata(x) for x in (logits, entropy, tokens)))
     yield Measured(
         f"scaling 2: {listed(links[:3])} from link to link, {links[3]:.2f} from end to end; mean dimension "
-        f"{last.mean():.2f} in the last layer and {logits.mean():.2f} of the logits, mean entropy {entropy.mean():.2f} "
-        f"and mean loss {loss.mean():.2f} nats ({len(loss)} prompts).",
+        f"{mean(last):.2f} in the last layer and {mean(logits):.2f} of the logits, mean entropy {mean(entropy):.2f} "
+        f"and mean loss {mean(loss):.2f} nats ({len(loss)} prompts).",
         [
-            survey.correlated("last layer and logits", last, logits),
-            survey.correlated("logits and entropy", logits, entropy),
-            survey.correlated("entropy and loss", entropy, loss),
-            resampled("mean entropy within a tenth of the mean loss", ratio, len(loss), 0.9, 1.1),
+            _rank_correlated(
+                survey, "last layer and logits", last, logits, theirs=0.98, remark="one is a linear map of the other"
+            ),
+            _rank_correlated(survey, "logits and entropy", logits, entropy, theirs=0.60),
+            _rank_correlated(survey, "entropy and loss", entropy, loss, remark="any calibrated model passes"),
+            survey.scored(
+                "mean entropy within a tenth of the mean loss",
+                e - 0.9 * loss_of,
+                1.1 * loss_of - e,
+                words="two one-sided tests",
+                against=1,
+                remark="any calibrated model passes",
+            ),
         ],
         " ".join(
             filter(
@@ -152,6 +213,16 @@ def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
                 ],
             )
         ),
+    )
+
+
+def _rank_correlated(survey, name, x, y, sign=1, **about):
+    """Return a part from Spearman's rank correlation over prompts, with the paper's sign."""
+    from scipy.stats import rankdata
+
+    scores = survey.covariances(rankdata(x), rankdata(y))
+    return survey.scored(
+        name, sign * scores, words=f"{COVARIANCE} of the ranks", effect=sign * np.nansum(scores), **about
     )
 
 
@@ -172,20 +243,28 @@ def top_logits(survey: SurveyView) -> Iterator[Reported | Measured]:
         "the authors' repository, notes to the referees (analysis.md), 50 prompts",
     )
     mass, share, width, entropy = (survey.ordered(name) for name in ("top_mass", "top_entropy", "top_width", "entropy"))
-    survey.need_paired(len(mass))
     share = share / entropy
+    remark = "passed by any distribution with a peak and a tail"
     note = f"A survey looks at the top {TOP} for every prompt, where the paper takes each prompt's own dimension"
     if 2 in survey.every.scale.values:
         logits = survey.ordered("logit_dimension", scale=2)
         note += f" (ours is {logits.mean():.1f} on average, {logits.min():.1f} to {logits.max():.1f}, at scaling 2)"
     yield Measured(
-        f"top {TOP}: {mass.mean():.1%} of the mass and {share.mean():.1%} of the entropy; mean width "
-        f"{width.mean():.2f}, its rank correlation with the entropy {spearman(width, entropy):.2f} "
+        f"top {TOP}: {mean(mass):.1%} of the mass and {mean(share):.1%} of the entropy; mean width "
+        f"{mean(width):.2f}, its rank correlation with the entropy {spearman(width, entropy):.2f} "
         f"({len(mass)} prompts).",
         [
-            survey.paired("more than half of the mass", mass - 0.5),
-            survey.paired("less than half of the entropy", 0.5 - share),
-            survey.correlated("wider with less entropy", width, entropy, sign=-1),
+            survey.paired("more than half of the mass", mass - 0.5, theirs=0.84 - 0.5, remark=remark),
+            survey.paired("less than half of the entropy", 0.5 - share, theirs=0.5 - 0.458, remark=remark),
+            _rank_correlated(
+                survey,
+                "wider with less entropy",
+                width,
+                entropy,
+                sign=-1,
+                theirs=0.91,
+                remark="both are read off the same logits",
+            ),
         ],
         note + ", and shares are means over prompts where the paper's run over all tokens. Width and entropy are read "
         "off the same logits, so that a strong relation between them is no surprise.",

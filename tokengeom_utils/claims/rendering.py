@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .claim import Claim
 from .wording import sentence
 
@@ -29,23 +31,31 @@ def cards(claims: Sequence[Claim]) -> str:
     Examples
     --------
     >>> import tokengeom_utils as tg
-    >>> claim = tg.claims.early_peak(tg.open_results("standard"), n_bootstrap=200)
+    >>> claim = tg.claims.early_peak(tg.open_results("standard"))
     >>> print(tg.claims.cards([claim]).splitlines()[0])
     **1. The intrinsic dimension rises to a peak in the first half of the layers and falls after it.**
     """
     return "\n\n".join(
         f"**{c.number}. {c.statement}**\n"
-        f": **{sentence(c.verdict)}** {sentence(c.reason)}{_after_correction(c)}\n"
+        f": **{sentence(c.verdict)}** {sentence(c.reason)}{_beside(c)}\n"
         f": *Paper.* {sentence(c.paper)} *Source:* {sentence(c.source, start='')}\n"
-        f": *Ours.* {sentence(c.ours)}\n: *Test.* {sentence(c.test)}"
+        f": *Ours.* {sentence(c.ours)}{' ' + c.note if c.note else ''}\n: *Test.* {sentence(c.test)}"
         for c in claims
     )
 
 
-def _after_correction(claim):
-    """Write the sentence on Holm's correction; empty where it can take nothing away."""
-    if not claim.corrected or claim.verdict not in ("reproduced", "partly"):
-        return ""
-    if claim.corrected == claim.verdict:
-        return " The verdict survives Holm's correction."
-    return f" Holm's correction leaves of it: *{claim.corrected}*."
+def _beside(claim):
+    """Write what stands beside the verdict: the verdict without correction, the twin, sizes, and severity."""
+    found = []
+    if claim.uncorrected != claim.verdict:
+        found.append(f"Judged one by one, without the correction: *{claim.uncorrected}*")
+    if claim.twin:
+        found.append(f"The untrained twin: *{claim.twin}*")
+    sizes = [f"{part.name} {part.size:.2f}" for part in claim.parts if np.isfinite(part.size)]
+    if sizes:
+        found.append(f"Size over the paper's: {', '.join(sizes)}")
+    reasons = list(dict.fromkeys(part.remark for part in claim.parts if part.remark))
+    for reason in reasons:
+        names = ", ".join(part.name for part in claim.parts if part.remark == reason)
+        found.append(f"Of little severity: {names} ({reason})")
+    return "".join(f" {sentence(one)}" for one in found)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..surveys.paper import PAPER_LAYERS
-from ..theory.statistics import holm, sign_flip_p_value, spearman
+from ..theory.statistics import spearman
 from . import published
 from .claim import Measured, Reported, claim
-from .judging import LEVEL, MIN_PAIRED, Part, resampled, untested
+from .judging import mean, untested
 from .view import SurveyView
 from .wording import listed
 
@@ -19,10 +19,11 @@ from .wording import listed
     chapter="Intrinsic dimension: how many directions does a cloud have?",
 )
 def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the mean profile of the ordered prompts at scale 2: its rise, its fall, and the depth of its maximum.
+    """Judge the profile of the ordered prompts at scale 2: its rise, its fall, and the depth of its maximum.
 
-    The height of a prompt is taken at the layer where the *other* prompts peak: a maximum found by searching lies above
-    its neighbors by definition.
+    A maximum found by searching lies above its neighbors by definition. So the kinds of text are dealt into two halves,
+    and each half is judged at the layer where the *other* half peaks. The place compares the highest layer of the first
+    half of the depth with the highest of the second, both chosen in the same way.
     """
     peaks = published.peaks()
     final = published.profile("intrinsic_dimension", 2).loc[PAPER_LAYERS]
@@ -35,22 +36,39 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     )
     peak = survey.peak()
     profile = survey.ordered("intrinsic_dimension", scale=2)
-    depth = survey.depth
-    draws = survey.draws(lambda x: depth[np.nanargmax(x.mean(-1))], profile.T)
-    mean = profile.mean(0)
-    elsewhere = np.nanargmax(mean * len(profile) - profile, axis=1)
-    height = profile[np.arange(len(profile)), elsewhere]
+    depth, ours = survey.depth, mean(profile, 0)
+    kinds = survey.by_kind(profile)
+    height = survey.by_kind(survey.heights(profile))
+    every = np.arange(survey.n_kinds)
+    early, late = (kinds[every, survey.highest_elsewhere(kinds, half)] for half in (depth <= 0.5, depth > 0.5))
+    theirs = [peaks[m].height - published.profile("intrinsic_dimension", 2)[m] for m in published.MODELS]
+    drop = np.mean([one.loc[[1, PAPER_LAYERS, PAPER_LAYERS - 1]] for one in theirs], axis=0)
+    lead = published.lead_of_first_half(published.profile("intrinsic_dimension", 2).loc[1:])
+    ends = {"the first layer": 0, "the last layer": -1, "the layer before it": -2}
+    words = "height of each kind at the layer where the other half of the kinds peaks"
     yield Measured(
-        f"{mean[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
-        f"{mean[0]:.2f} at the first, {mean[-1]:.2f} at the last.",
+        f"{ours[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
+        f"{ours[0]:.2f} at the first, {ours[-1]:.2f} at the last.",
         [
-            survey.paired("higher than in the first layer", height - profile[:, 0]),
-            survey.paired("higher than in the last layer", height - profile[:, -1]),
-            survey.paired("higher than in the layer before it", height - profile[:, -2]),
-            resampled("peak in the first half", draws, len(profile), 0, 0.5),
+            *(
+                survey.scored(
+                    f"higher than in {name}",
+                    height - kinds[:, at],
+                    words=words,
+                    theirs=wanted,
+                )
+                for (name, at), wanted in zip(ends.items(), drop, strict=True)
+            ),
+            survey.scored(
+                "peak in the first half",
+                early - late,
+                words="highest layer of the first half of the depth against that of the second, both chosen on the "
+                "other half of the kinds",
+                theirs=lead,
+            ),
         ],
         f"The last layer is taken after the final norm, as in the paper; before it, in layer {survey.layers[-2]}, the "
-        f"mean is {mean[-2]:.2f}.",
+        f"mean is {ours[-2]:.2f}.",
     )
 
 
@@ -61,68 +79,69 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     chapter="Intrinsic dimension: how many directions does a cloud have?",
 )
 def range_scaling(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the dependence on the scale at the layer of the scale-2 peak, and the order of the degrees.
+    """Judge the dependence on the scale at the layer of the scale-2 peak, and the order of the degrees at scaling 16.
 
-    The parts are the ratio of scale 8 to scale 2, the rise from 8 to 64, and a break in the order of the degrees at any
-    larger scaling.
+    Flat means that the ratio of scale 8 to scale 2 lies certainly above 0.8 and certainly below 1.25; it says something
+    only where the dimension rises afterwards. The order is broken if the strongest degree has a lower peak than the
+    degree before it, as at scaling 16 in each of the paper's models.
     """
     scales = (2, 4, 8, 16, 32, 64)
     model = "Llama-3-8B"
     layer = published.peaks()[model].layer
     values = [published.profile("intrinsic_dimension", s).loc[layer, model] for s in scales]
-    peaks = [published.peaks(16, s)[model].height for s in (4, 5)]
+    peaks = [published.peaks(BREAK, s)[model].height for s in (4, 5)]
     first = next(s for s in scales if published.peaks(s, 4)[model].height > published.peaks(s, 5)[model].height)
     yield Reported(
-        f"{model}, layer {layer}, scalings 2 to 64: {listed(values, 1)}; at scaling 16 its peak is {peaks[0]:.1f} at "
-        f"degree 4 and {peaks[1]:.1f} at degree 5; the order first breaks at scaling {first}.",
+        f"{model}, layer {layer}, scalings 2 to 64: {listed(values, 1)}; at scaling {BREAK} its peak is {peaks[0]:.1f} "
+        f"at degree 4 and {peaks[1]:.1f} at degree 5; the order first breaks at scaling {first}.",
         f"mean profiles; {published.ARRAYS}",
     )
     peak = survey.peak()
     survey.need_scale(8)
-    at = {s: survey.ordered("intrinsic_dimension", scale=s)[:, peak] for s in scales if s in survey.every.scale.values}
-    ratio = survey.draws(lambda x, y: y.mean(-1) / x.mean(-1), at[2], at[8])
-    rise, (order, where) = "rise from 8 to 64", _broken_order(survey)
-    ours = f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: {listed((v.mean() for v in at.values()), 1)}"
-    yield Measured(
-        "; ".join([ours, *where]) + ".",
-        [
-            resampled("flat from 2 to 8, ratio within 0.8 to 1.25", ratio, len(at[2]), 0.8, 1.25),
-            survey.paired(rise, at[64] - at[8]) if 64 in at else untested(rise, "not in the survey"),
-            order,
-        ],
-    )
+    profile = survey.by_kind(survey.ordered("intrinsic_dimension", scale=2))
+    layers = survey.highest_elsewhere(profile)
+    at = {
+        s: survey.by_kind(survey.ordered("intrinsic_dimension", scale=s))[np.arange(survey.n_kinds), layers]
+        for s in scales
+        if s in survey.every.scale.values
+    }
+    rise, flat = "rise from 8 to 64", "flat from 2 to 8, ratio within 0.8 to 1.25"
+    parts = [untested(rise, "not in the survey"), untested(flat, "it means something only beside the rise")]
+    if 64 in at:
+        ratio = at[8] / at[2]
+        parts = [
+            survey.scored(rise, at[64] - at[8], theirs=values[-1] - values[2]),
+            survey.scored(flat, ratio - 0.8, 1.25 - ratio, words="two one-sided tests", given=rise, against=1),
+        ]
+    broken, where = _broken_order(survey)
+    means = (mean(survey.ordered("intrinsic_dimension", scale=s)[:, peak]) for s in at)
+    ours = f"layer {survey.layers[peak]}, scalings {min(at)} to {max(at)}: {listed(means, 1)}"
+    yield Measured("; ".join([ours, *where]) + ".", [*parts, broken])
+
+
+BREAK = 16  #: the range scaling at which the order of the degrees is judged: it is broken in all of the paper's models
 
 
 def _broken_order(survey):
-    """Judge whether at a scaling above 2 some degree has a lower peak than the one before; return a part, and words."""
-    name = "order breaks at a larger scaling"
+    """Return a part, whether the strongest degree has a lower peak than the one before at scaling 16, and words."""
+    name = f"at scaling {BREAK} the strongest shuffle has a lower peak than the one before"
     if len(survey.degrees) < 3:
         return untested(name, "an order of degrees needs at least three of them"), []
-    steps = {}
+    down = []
     for scale in survey.every.scale.values[survey.every.scale.values > 2]:
-        change = np.diff(survey.peaks(scale), axis=1)  # (prompt, step)
-        for degree, values in zip(survey.degrees[1:], change.T, strict=True):
-            steps[int(scale), int(degree)] = values[np.isfinite(values)]
-    if min(map(len, steps.values())) < MIN_PAIRED:
-        return untested(name, f"fewer than {MIN_PAIRED} prompts"), []
-    p = holm([sign_flip_p_value(values, survey.seed) for values in steps.values()])
-    adjusted = dict(zip(steps, p, strict=True))
-    certain = [place for place, q in adjusted.items() if q < LEVEL]
-    down = [place for place in certain if steps[place].mean() < 0]
-    up = [place for place in certain if steps[place].mean() > 0]
-    where = "the peak falls with certainty " + (
-        ", ".join(f"from degree {s - 1} to {s} at scaling {scale}" for scale, s in down) or "at no step"
-    )
-    smallest = float(min(adjusted[place] for place in down or steps))
-    part = Part(
-        name,
-        len(down) / len(steps),
-        smallest if down else max(LEVEL, smallest),
-        "holds" if down else "opposite" if len(up) == len(steps) else "undecided",
-        f"sign-flip test of each of {len(steps)} steps, Holm's correction over them, "
-        f"{len(down)} certainly down, {len(up)} certainly up",
-    )
-    return part, [where]
+        means = np.fmax.reduce(mean(survey.by_degree("intrinsic_dimension", scale=scale), 0), axis=-1)
+        down += [
+            f"from degree {s - 1} to {s} at scaling {scale}"
+            for s, change in zip(survey.degrees[1:], np.diff(means), strict=True)
+            if change < 0
+        ]
+    where = ["the mean peak falls " + (", ".join(down) or "at no step of any scaling above 2")]
+    if BREAK not in survey.every.scale.values:
+        return untested(name, "not in the survey"), where
+    heights = survey.heights(survey.by_degree("intrinsic_dimension", scale=BREAK)[:, -2:])
+    fall = heights[:, 0] - heights[:, 1]
+    words = "height of each kind at the layers where the other half of the kinds peaks"
+    return survey.paired(name, fall, words=words, theirs=published.rise(BREAK, 5, 4)), where
 
 
 @claim(
@@ -151,16 +170,21 @@ def overlap_grows(survey: SurveyView) -> Iterator[Reported | Measured]:
     survey.need_depth()
     k = 2 if 2 in survey.every.k.values else 1
     values = survey.ordered("neighborhood_overlap", k=k)[:, :-1]  # pair l -> l + 1; the last layer starts none
-    survey.need_paired(len(values))
-    mean = values.mean(0)
-    top = int(np.nanargmax(mean[:-1]))
+    ours = mean(values, 0)
+    top = int(np.nanargmax(ours[:-1]))
     trend = spearman(values[:, :-1], np.broadcast_to(survey.layers[:-2], values[:, :-1].shape))
+    theirs = np.mean([spearman(inner[m].loc[1:], inner.loc[1:].index) for m in published.MODELS])
+    drop = float((inner.iloc[-1] - profile.iloc[-1]).mean())
     yield Measured(
-        f"k = {k}: {mean[0]:.2f} at the first pair, {mean[top]:.2f} from layer {survey.layers[top]}, "
-        f"{mean[-1]:.2f} at the last.",
+        f"k = {k}: {ours[0]:.2f} at the first pair, {ours[top]:.2f} from layer {survey.layers[top]}, "
+        f"{ours[-1]:.2f} at the last.",
         [
-            survey.paired("rank correlation with depth", trend),
-            survey.paired("last pair below the one before", values[:, -2] - values[:, -1]),
+            survey.paired("rank correlation with depth", trend, theirs=theirs),
+            survey.paired(
+                "last pair below the one before",
+                values[:, -2] - values[:, -1],
+                theirs=drop if k == 2 else np.nan,
+            ),
         ],
         "The last pair ends after the final norm, as in the paper, so a part of the drop may be the norm's.",
     )

@@ -5,20 +5,25 @@ from functools import partial
 
 import numpy as np
 
-from ..surveys.paper import PAPER_LAYERS, open_paper
+from ..surveys.paper import PAPER_LAYERS
 from ..theory.statistics import spearman
 from . import published
 from .claim import Measured, Reported, claim
-from .judging import counted, untested
-from .view import NotTestable, SurveyView
+from .judging import mean, untested
+from .view import SurveyView
 from .wording import listed, runs
 
 CHAPTER = "The shuffle control"
+ELSEWHERE = "height of each kind at the layers where the other half of the kinds peaks"  #: how a peak is measured
 
 
 @claim(2, "A full shuffle raises the peak of the intrinsic dimension.", CHAPTER)
 def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the maximum over layers, full shuffle against ordered prompt, at scales 2, 4, and 8."""
+    """Judge the peak, full shuffle against ordered prompt, at scales 2, 4, and 8.
+
+    The maximum of a profile that scatters more is higher even where the mean is not. So the kinds of text are dealt
+    into two halves, and each is judged at the layers where the other half peaks, shuffled and ordered.
+    """
     ordered, shuffled = published.peaks(), published.peaks(shuffle=5)
     yield Reported(
         published.each(lambda m: f"{ordered[m].height:.2f} to {shuffled[m].height:.2f}")
@@ -31,16 +36,20 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
         if scale not in survey.every.scale.values:
             parts.append(untested(f"scale {scale}", "not in the survey"))
             continue
-        peaks = survey.peaks(scale)
-        first, last = peaks[:, survey.at(0)], peaks[:, survey.at(full)]
-        parts.append(survey.paired(f"scale {scale}", last - first))
-        ours.append(f"{first.mean():.2f} to {last.mean():.2f} at scale {scale}")
-    yield Measured("; ".join(ours) + " (means of each prompt's highest layer).", parts)
+        values = survey.by_degree("intrinsic_dimension", scale=scale)[:, [survey.at(0), survey.at(full)]]
+        first, last = survey.heights(values).T
+        parts.append(survey.paired(f"scale {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale)))
+        highest = np.fmax.reduce(mean(values, 0), axis=-1)
+        ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scale {scale}")
+    yield Measured("; ".join(ours) + " (peaks of the mean profiles).", parts)
 
 
 @claim(3, "The peak rises step by step with the degree of shuffling.", CHAPTER)
 def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the highest layer of each prompt at scale 2 against the degree."""
+    """Judge the peak at scale 2 against the degree: in rank over all degrees, and at every step.
+
+    A peak is measured as in the claim that a full shuffle raises it.
+    """
     peaks = {m: [published.peaks(shuffle=s)[m].height for s in range(6)] for m in published.MODELS}
     yield Reported(
         "at degrees 0 to 5: " + published.each(lambda m: listed(peaks[m])) + ".",
@@ -49,13 +58,15 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     survey.need_scale(2)
     survey.need_degrees()
     values = survey.by_degree("intrinsic_dimension", scale=2)
-    means = np.fmax.reduce(values.mean(0), axis=-1)
-    ranks = spearman(survey.peaks(2), np.broadcast_to(survey.degrees, values.shape[:2]))
+    means = np.fmax.reduce(mean(values, 0), axis=-1)
+    heights = survey.heights(values)
+    ranks = spearman(heights, np.broadcast_to(survey.degrees, heights.shape))
+    theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)}.",
         [
-            survey.paired("rank correlation of peak and degree", ranks),
-            counted("steps upward in the mean", float(np.mean(np.diff(means) > 0)), 1),
+            survey.paired("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
+            survey.scored("upward at every step", *survey.by_kind(np.diff(heights)).T, words=ELSEWHERE),
         ],
     )
 
@@ -83,17 +94,24 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
             parts.append(untested(f"scale {scale}", "not in the survey"))
             continue
         contrast = survey.contrast("intrinsic_dimension", scale=scale)
-        parts.append(survey.paired(f"scale {scale}", -contrast[:, late].mean(-1)))
-        lower = survey.layers[contrast.mean(0) < 0]
+        theirs = published.profile("intrinsic_dimension", scale, 0) - published.profile("intrinsic_dimension", scale, 5)
+        parts.append(
+            survey.paired(
+                f"scale {scale}",
+                mean(-contrast[:, late], -1),
+                theirs=theirs.loc[int(np.ceil(0.6 * PAPER_LAYERS)) : PAPER_LAYERS - 1, "Llama-3-8B"].mean(),
+            )
+        )
+        lower = survey.layers[mean(contrast, 0) < 0]
         ours.append(
-            f"scale {scale}: shuffled minus ordered {contrast[:, late].mean():+.2f} over layers "
+            f"scale {scale}: shuffled minus ordered {mean(contrast[:, late]):+.2f} over layers "
             f"{runs(survey.layers[late])}, lower in layers {runs(lower)}"
         )
     yield Measured(
         "; ".join(ours) + ".",
         parts,
         "Pythia-6.9B shows no such turn at either scale and Mistral-7B only at 4: the size of a model does not decide "
-        "it.",
+        "it. Sizes are relative to Llama-3-8B.",
     )
 
 
@@ -117,18 +135,18 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
     contrast = survey.contrast("cosine_similarity")
     places = {"half-way": survey.nearest(0.5), "last layer": -1}
     theirs = (shuffled - ordered).loc[[PAPER_LAYERS // 2, PAPER_LAYERS]].mean(axis=1).values
-    sizes = [contrast[:, at].mean() / change for at, change in zip(places.values(), theirs, strict=True)]
-    steps = np.diff(values.mean((0, 2)))
+    steps = np.diff(mean(mean(values, 0), -1))
     yield Measured(
         "; ".join(
-            f"layer {survey.layers[at]}: {first[:, at].mean():.2f} to {(first + contrast)[:, at].mean():.2f}"
+            f"layer {survey.layers[at]}: {mean(first[:, at]):.2f} to {mean((first + contrast)[:, at]):.2f}"
             for at in places.values()
         )
         + ".",
-        [survey.paired(name, contrast[:, at]) for name, at in places.items()],
-        f"Over all layers the mean rises at {np.mean(steps > 0):.0%} of the steps between degrees. The rise is "
-        f"{sizes[0]:.0%} half-way and {sizes[1]:.0%} in the last layer of what the paper's models show on average; "
-        "only its sign is judged.",
+        [
+            survey.paired(name, contrast[:, at], theirs=wanted)
+            for (name, at), wanted in zip(places.items(), theirs, strict=True)
+        ],
+        f"Over all layers the mean rises at {np.mean(steps > 0):.0%} of the steps between degrees.",
     )
 
 
@@ -138,9 +156,10 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
     CHAPTER,
 )
 def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the overlap at k = 2 and k = 1, averaged over the pairs of layers next to the scale-2 peak.
+    """Judge the overlap at k = 2 for three pairs of layers separately.
 
-    These are the pairs that start at the peak, one layer before it, and one layer after it.
+    These are the pairs that start at the scale-2 peak, one layer before it, and one layer after it. The kinds of text
+    are dealt into two halves, and each is judged at the pairs next to the peak of the other half.
     """
     ordered, shuffled = published.profile("neighborhood_overlap", 2), published.profile("neighborhood_overlap", 2, 5)
     higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in published.MODELS}
@@ -151,32 +170,44 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         + ".",
         f"figure 5 of the first version; {published.ARRAYS}",
     )
-    peak = survey.peak()
-    near = [i for i in (peak - 1, peak, peak + 1) if 0 <= i < len(survey.layers) - 2]
-    if not near:
-        raise NotTestable("the peak is at the last layer, which has no ordinary neighbor")
-    parts, ours = [], []
-    for k in (2, 1):
-        if k not in survey.every.k.values:
-            parts.append(untested(f"k = {k}", "not in the survey"))
-            continue
-        contrast = survey.contrast("neighborhood_overlap", k=k)
-        first = survey.by_degree("neighborhood_overlap", k=k)[:, survey.at(0)]
-        parts.append(survey.paired(f"k = {k}", -contrast[:, near].mean(-1)))
-        mean = contrast.mean(0)
-        ours.append(
-            f"k = {k}, pairs from layers {runs(survey.layers[near])}: {first[:, near].mean():.2f} ordered, "
-            f"{(first + contrast)[:, near].mean():.2f} shuffled; shuffled is higher from layers "
-            f"{runs(survey.layers[mean > 0])}"
-        )
-    yield Measured("; ".join(ours) + ".", parts)
+    survey.peak()
+    profile = survey.by_kind(survey.ordered("intrinsic_dimension", scale=2))
+    peaks = survey.highest_elsewhere(profile)
+    k = 2 if 2 in survey.every.k.values else 1
+    contrast = survey.contrast("neighborhood_overlap", k=k)
+    kinds = survey.by_kind(contrast)
+    first = mean(survey.by_degree("neighborhood_overlap", k=k)[:, survey.at(0)], 0)
+    change = mean(contrast, 0)
+    pairs = len(survey.layers) - 2  # without the last pair, which ends after the final norm
+    every, parts, near = np.arange(survey.n_kinds), [], set()
+    for name, step in (("pair before the peak", -1), ("pair at the peak", 0), ("pair after the peak", 1)):
+        at = peaks + step
+        inside = (at >= 0) & (at < pairs)
+        near |= set(at[inside])
+        scores = np.where(inside, -kinds[every, np.clip(at, 0, pairs - 1)], np.nan)
+        theirs = [
+            (ordered - shuffled).loc[published.peaks()[m].layer + step, m] if k == 2 else np.nan
+            for m in published.MODELS
+        ]
+        parts.append(survey.scored(name, scores, theirs=float(np.mean(theirs))))
+    where = sorted(near)
+    turned = runs(survey.layers[change > 0])
+    yield Measured(
+        f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
+        f"{mean((first + change)[where]):.2f} shuffled; shuffled is higher from layers {turned}.",
+        parts,
+        f"The sign depends on the layer: shuffled, the overlap is higher from layers {turned}.",
+    )
 
 
 @claim(
     9, "The angle between the directions to a token's two nearest neighbors is smaller after a full shuffle.", CHAPTER
 )
 def neighbor_angle(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the mean angle at the layer nearest in relative depth to the paper's layer 10 of 32."""
+    """Judge the mean angle at the layer nearest in relative depth to the paper's layer 10 of 32: its sign and its size.
+
+    The size is judged only if the sign holds.
+    """
     yield Reported(
         "Llama-3-8B, layer 10 of 32: about 62 degrees shuffled and 68 ordered.",
         "read off the histogram in the first version",
@@ -185,36 +216,43 @@ def neighbor_angle(survey: SurveyView) -> Iterator[Reported | Measured]:
     at = survey.nearest(10 / PAPER_LAYERS)
     contrast = survey.contrast("neighbor_angle")[:, at]
     first = survey.by_degree("neighbor_angle")[:, survey.at(0), at]
+    smaller = "smaller when shuffled"
     yield Measured(
-        f"layer {survey.layers[at]} of {survey.last}: {np.nanmean(first + contrast):.1f} degrees shuffled, "
-        f"{np.nanmean(first):.1f} ordered.",
-        [survey.paired("smaller when shuffled", -contrast)],
-        f"The difference is {abs(np.nanmean(contrast)):.1f} degrees here, against about 6 in the paper; only its sign "
-        "is judged, since a survey stores the mean angle and not the histogram.",
+        f"layer {survey.layers[at]} of {survey.last}: {mean(first + contrast):.1f} degrees shuffled, "
+        f"{mean(first):.1f} ordered.",
+        [
+            survey.paired(smaller, -contrast, theirs=PAPER_ANGLE),
+            survey.paired(
+                f"by half of the paper's {PAPER_ANGLE:.0f} degrees or more", -contrast - PAPER_ANGLE / 2, given=smaller
+            ),
+        ],
+        f"The difference is {abs(mean(contrast)):.1f} degrees here, against about {PAPER_ANGLE:.0f} in the paper. A "
+        "survey stores the mean angle and not the histogram.",
     )
+
+
+PAPER_ANGLE = 6.0  #: degrees by which the angle falls in the paper, read off its histogram
 
 
 @claim(15, "Each degree of shuffling damages the text more than the one before.", CHAPTER)
 def shuffle_severity(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the next-token loss from degree to degree; BLEU against the ordered prompt is reported, not judged."""
-    table = open_paper("profiles")
-    losses = table[(table.observable == "loss") & (table.model == "Llama-3-8B")].sort_values("shuffle")["mean"]
     yield Reported(
         "degrees 0 to 5: BLEU against the ordered text 1, 0.99, 0.97, 0.86, 0.42, 0.03; BERTScore F1 1, 0.90, 0.88, "
-        f"0.86, 0.81, 0.76; loss of Llama-3-8B {listed(losses)}.",
+        f"0.86, 0.81, 0.76; loss of Llama-3-8B {listed(published.losses())}.",
         "the authors' repository, notes to the referees (rebuttal.md), 50 prompts; the loss from their arrays",
     )
     survey.need_degrees()
     loss = survey.by_degree("loss")
-    bleu = survey.by_degree("bleu").mean(0)
+    bleu = mean(survey.by_degree("bleu"), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         ranks = spearman(loss, np.broadcast_to(survey.degrees, loss.shape))
-    means = loss.mean(0)
+    remark = "any model that uses the order of words passes"
     yield Measured(
-        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: loss {listed(means)}; BLEU {listed(bleu)}.",
+        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: loss {listed(mean(loss, 0))}; BLEU {listed(bleu)}.",
         [
-            survey.paired("loss rises with the degree", ranks),
-            counted("loss rises at every step of the mean", float(np.mean(np.diff(means) > 0)), 1),
+            survey.paired("loss rises with the degree", ranks, theirs=1.0, remark=remark),
+            survey.scored("upward at every step", *survey.by_kind(np.diff(loss)).T, remark=remark),
         ],
         "Judged by the loss. BLEU falls by construction, since smaller blocks keep fewer runs of tokens; ours compares "
         "tokens and not words. BERTScore needs a second language model, which a survey does not run.",

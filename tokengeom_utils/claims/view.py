@@ -1,14 +1,13 @@
-"""A survey as the claims read it: arrays over prompts, layers and degrees, or the reason why there are none."""
+"""A survey as the claims read it: arrays over prompts, layers and degrees, reduced to kinds of text."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..surveys.results import relative_depth, shuffled_prompts
-from ..theory.statistics import bootstrap_correlations, bootstrap_draws
-from .judging import MIN_CORRELATED, MIN_PAIRED, Part, correlated, paired
+from ..surveys.results import relative_depth
+from ..theory.statistics import unit_covariances
+from .judging import MIN_CORRELATED, Question, mean, question
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,32 +24,29 @@ class SurveyView:
     ----------
     results : xarray.Dataset
         From :func:`tokengeom_utils.open_results`.
-    n_bootstrap : int
-        Number of resamples of the prompts.
-    seed : int
-        Seed of everything random.
     """
 
-    def __init__(self, results: "xr.Dataset", n_bootstrap: int, seed: int):
+    def __init__(self, results: "xr.Dataset"):
         self.last = int(results.layer.max())
         self.n_tokens = results.attrs.get("n_tokens")
         self.every = results.isel(layer=results.layer.values >= 1)
-        self.n_bootstrap, self.seed = n_bootstrap, seed
-
-    @property
-    def layers(self) -> np.ndarray:
-        """Numbers of the layers, from 1."""
-        return self.every.layer.values
+        self.layers: np.ndarray = self.every.layer.values  #: numbers of the layers, from 1
+        self.degrees: np.ndarray = self.every.shuffle.values
+        self._arrays: dict[tuple[Any, ...], np.ndarray] = {}
+        loss = results.loss.transpose("prompt", "shuffle").values
+        self.measured_in_order: np.ndarray = np.isfinite(loss[:, self.at(0)])
+        self._all = np.isfinite(loss).all(1)
+        names = [str(name) for name in results.domain.values] if "domain" in results.coords else []
+        single = len(set(names)) < 2
+        #: the units of inference: kinds of text, or prompts where all are of one kind
+        self.unit = "prompts" if single else "kinds"
+        self.kind = np.arange(len(loss)) if single else np.unique(names, return_inverse=True)[1]
+        self.n_kinds = int(self.kind.max()) + 1
 
     @property
     def depth(self) -> np.ndarray:
         """Relative depth of the layers."""
         return relative_depth(self.layers, self.last)
-
-    @property
-    def degrees(self) -> np.ndarray:
-        """Degrees of shuffling."""
-        return self.every.shuffle.values
 
     @property
     def full(self) -> int:
@@ -90,76 +86,111 @@ class SurveyView:
         if len(self.degrees) < n:
             raise NotTestable("an order of degrees needs at least three of them")
 
-    def need_paired(self, n: int) -> None:
-        """Require enough prompts for a test of paired differences."""
-        if n < MIN_PAIRED:
-            raise NotTestable(f"the survey holds {n} prompts, the test needs {MIN_PAIRED}")
-
-    def need_correlated(self, n: int) -> None:
-        """Require enough prompts for a correlation over prompts."""
+    def need_correlated(self) -> None:
+        """Require enough ordered prompts for a correlation over them."""
+        n = int(self.measured_in_order.sum())
         if n < MIN_CORRELATED:
             raise NotTestable(f"the survey holds {n} prompts, a correlation over prompts needs {MIN_CORRELATED}")
 
-    # The values themselves.
+    # The values over prompts, and over kinds.
 
     def ordered(self, variable: str, **select: int) -> np.ndarray:
         """Return a variable at degree 0, (prompt, ...), over every prompt."""
-        chosen = self.every.sel(shuffle=0)
-        chosen = chosen.isel(prompt=chosen.loss.notnull().values)
-        values = chosen[variable].sel(select)
-        return values.transpose("prompt", ...).values
+        return self._values(variable, select)[self.measured_in_order, self.at(0)]
 
     def by_degree(self, variable: str, **select: int) -> np.ndarray:
         """Return a variable, (prompt, shuffle, ...), over the prompts that were measured at every degree."""
-        chosen = shuffled_prompts(self.every)
-        n = chosen.sizes["prompt"]
-        if n < MIN_PAIRED:
-            raise NotTestable(f"{n} prompts were measured at every degree, the test needs {MIN_PAIRED}")
-        return chosen[variable].sel(select).transpose("prompt", "shuffle", ...).values
+        if not self._all.any():
+            raise NotTestable("no prompts were measured at every degree")
+        return self._values(variable, select)[self._all]
 
     def contrast(self, variable: str, **select: int) -> np.ndarray:
-        """Return the full shuffle minus the ordered prompt, (prompt, layer)."""
+        """Return the full shuffle minus the ordered prompt, (prompt, ...)."""
         full = self.full
         values = self.by_degree(variable, **select)
         return values[:, self.at(full)] - values[:, self.at(0)]
 
+    def _values(self, variable, select):
+        """Return a variable at a coordinate, (prompt, shuffle, ...), for all prompts."""
+        key = (variable, *select.items())
+        if key not in self._arrays:
+            self._arrays[key] = self.every[variable].sel(select).transpose("prompt", "shuffle", ...).values
+        return self._arrays[key]
+
+    def by_kind(self, values: ArrayLike) -> np.ndarray:
+        """Average values (prompt, ...) over the prompts of each kind, (kind, ...).
+
+        The prompts are all ordered ones, or those at every degree, as their number says. NaN where a kind has none.
+        """
+        values = np.asarray(values, float)
+        members = (self.kind[self._chosen(len(values))] == np.arange(self.n_kinds)[:, None]).astype(float)
+        flat = values.reshape(len(values), -1)
+        have = np.isfinite(flat)
+        with np.errstate(invalid="ignore"):
+            means = (members @ np.where(have, flat, 0)) / (members @ have)
+        return means.reshape(self.n_kinds, *values.shape[1:])
+
+    def _chosen(self, n):
+        """Return the mask of the prompts to which an array of n rows belongs."""
+        return self.measured_in_order if n == self.measured_in_order.sum() else self._all
+
+    def covariances(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Return the contribution of each kind to the correlation of x (..., prompt) with y, over ordered prompts."""
+        found = unit_covariances(x, y, np.unique(self.kind[self.measured_in_order], return_inverse=True)[1])
+        every = np.full((*found.shape[:-1], self.n_kinds), np.nan)
+        every[..., np.unique(self.kind[self.measured_in_order])] = found
+        return every
+
+    # Places: a layer is chosen on other kinds than those that are judged at it.
+
+    @property
+    def halves(self) -> np.ndarray:
+        """The half, 0 or 1, to which each kind is dealt: alternately, in the order of the names."""
+        return np.arange(self.n_kinds) % 2
+
+    def highest_elsewhere(self, profile: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+        """Return for each kind the layer, a position, that is highest in the mean profile of the other half of kinds.
+
+        ``profile`` is (kind, layer); ``among`` may restrict the layers.
+        """
+        allowed = np.ones(profile.shape[1], bool) if among is None else among
+        best = []
+        for half in (0, 1):
+            average = mean(profile[self.halves != half], 0)
+            best.append(int(np.argmax(np.where(allowed & np.isfinite(average), average, -np.inf))))
+        return np.array(best)[self.halves]
+
     def peak(self, scale: int = 2) -> int:
-        """Return the position in ``layers`` of the maximum of the mean profile of the ordered prompts."""
+        """Return the position in ``layers`` of the maximum of the mean profile of the ordered prompts.
+
+        It is for descriptions: no part is judged at it.
+        """
         self.need_depth()
         self.need_scale(scale)
         profile = self.ordered("intrinsic_dimension", scale=scale)
-        self.need_paired(len(profile))
-        mean = profile.mean(0)
-        if not np.isfinite(mean).any():
+        average = mean(profile, 0)
+        if not np.isfinite(average).any():
             raise NotTestable("the intrinsic dimension is undefined at every layer")
-        return int(np.nanargmax(mean))
+        return int(np.nanargmax(average))
 
-    def peaks(self, scale: int) -> np.ndarray:
-        """Return each prompt's highest intrinsic dimension, (prompt, shuffle); undefined layers are skipped."""
-        return np.fmax.reduce(self.by_degree("intrinsic_dimension", scale=scale), axis=-1)
+    def heights(self, values: np.ndarray) -> np.ndarray:
+        """Return each prompt's value at the layer where the other half of kinds is highest.
 
-    def losses_and_dimensions(self, scales: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Return loss (prompt,) and intrinsic dimension (scale, layer, prompt) of the ordered prompts."""
-        for scale in scales:
-            self.need_scale(scale)
-        loss = self.ordered("loss")
-        self.need_correlated(len(loss))
-        return loss, np.stack([self.ordered("intrinsic_dimension", scale=scale).T for scale in scales])
+        ``values`` is (prompt, layer) or (prompt, shuffle, layer); each degree has its own layer.
+        """
+        cube = values[:, None] if values.ndim == 2 else values
+        profiles = self.by_kind(cube)
+        kind = self.kind[self._chosen(len(values))]
+        layers = np.stack([self.highest_elsewhere(profiles[:, i])[kind] for i in range(cube.shape[1])], axis=1)
+        found = np.take_along_axis(cube, layers[..., None], axis=-1)[..., 0]
+        return found[:, 0] if values.ndim == 2 else found
 
-    # Resamples and parts, with the seed and the number of resamples of this view.
+    # Parts.
 
-    def draws(self, statistic: Callable[..., ArrayLike], *samples: ArrayLike) -> np.ndarray:
-        """Return bootstrap draws of a statistic."""
-        return bootstrap_draws(statistic, *samples, n_bootstrap=self.n_bootstrap, seed=self.seed)
+    def paired(self, name: str, differences: ArrayLike, **about: Any) -> Question:
+        """Return a part from one difference per prompt, positive on the paper's side."""
+        return question(name, self.by_kind(differences), unit=self.unit, **about)
 
-    def correlations(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
-        """Return bootstrap draws of a correlation."""
-        return bootstrap_correlations(x, y, n_bootstrap=self.n_bootstrap, seed=self.seed)
-
-    def paired(self, name: str, differences: ArrayLike) -> Part:
-        """Judge a part from one difference per prompt."""
-        return paired(name, differences, self.seed)
-
-    def correlated(self, name: str, x: np.ndarray, y: np.ndarray, sign: int = 1) -> Part:
-        """Judge a part from a rank correlation over prompts."""
-        return correlated(name, x, y, sign, self.n_bootstrap, self.seed)
+    def scored(self, name: str, *scores: np.ndarray, **about: Any) -> Question:
+        """Return a part from scores of kinds, one array for each test."""
+        return question(name, *scores, unit=self.unit, **about)

@@ -64,8 +64,8 @@ def sentence(text: str, start: str = "upper") -> str:
     Examples
     --------
     >>> import tokengeom_utils as tg
-    >>> tg.claims.sentence("not at this scale"), tg.claims.sentence("k = 2: 0.83 ordered.")
-    ('Not at this scale.', 'k = 2: 0.83 ordered.')
+    >>> tg.claims.sentence("not seen here"), tg.claims.sentence("k = 2: 0.83 ordered.")
+    ('Not seen here.', 'k = 2: 0.83 ordered.')
     """
     first = text[0] if not start or text.startswith("k ") else text[0].upper()
     return f"{first}{text[1:].rstrip('.')}."
@@ -74,3 +74,9 @@ def sentence(text: str, start: str = "upper") -> str:
 def listed(values: Iterable[float], digits: int = 2) -> str:
     """Write numbers as text, separated by commas."""
     return ", ".join(f"{value:.{digits}f}" for value in values)
+
+
+def between(low: float, high: float, digits: int = 2) -> str:
+    """Write the range of some numbers as text: one number if both ends read alike."""
+    ends = [f"{value:.{digits}f}" for value in (low, high)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)

@@ -15,6 +15,7 @@ True
 from .bootstrap import bootstrap_correlations, bootstrap_draws, bootstrap_interval, correlation_interval
 from .correlation import partial_correlation, pearson, spearman
 from .intervals import fisher_interval, mean_interval
+from .joint import joint_p_values, unit_covariances
 from .loss import loss_correlation, mean_log_frequency
 from .p_values import correlation_p_value, holm, p_text, sign_flip_p_value
 
@@ -26,6 +27,7 @@ __all__ = [
     "correlation_p_value",
     "fisher_interval",
     "holm",
+    "joint_p_values",
     "loss_correlation",
     "mean_interval",
     "mean_log_frequency",
@@ -34,4 +36,5 @@ __all__ = [
     "pearson",
     "sign_flip_p_value",
     "spearman",
+    "unit_covariances",
 ]

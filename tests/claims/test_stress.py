@@ -1,0 +1,61 @@
+"""A short version of `make stress`: what the ledger decides on surveys whose truth is known."""
+
+import numpy as np
+import pytest
+import stress
+import synthetic
+from synthetic import World
+
+from tokengeom_utils.claims import LEVEL, evaluate, stress_table
+
+ROWS = {row.name: row for row in stress.worlds()}
+N = 20
+
+
+@pytest.mark.parametrize("name", ["noise smooth over layers", "kind effects as large as prompt effects"])
+def test_a_null_is_rarely_decided(name):
+    counted = stress.shares(ROWS[name], N)
+    assert counted["reproduced"] == 0 and counted["any part holds"] + counted["any part opposite"] <= 4 / N
+
+
+def test_what_is_real_is_found():
+    counted = stress.shares(ROWS["a rise of 0.25 deviations per degree"], 10)
+    assert counted["reproduced"] >= 0.8 and counted["not seen here"] == 0
+
+
+def test_the_committed_table_meets_its_targets():
+    table = stress_table()
+    nulls = table[table.null]
+    assert len(nulls) >= 8 and (table.n == stress.SURVEYS).all() and set(ROWS) <= set(table.index)
+    assert (nulls[["reproduced", "not seen here"]] <= LEVEL).all(axis=None)
+    real = table.loc["true r = 0.5 in every layer"]
+    assert real["any part holds"] > 0.9 and real["any part opposite"] == 0
+    assert (table["any part holds"] >= table["any part holds, by Holm"]).all()  # the joint correction loses less
+    assert max(table.attrs["twins"][word] for word in ("more", "less")) <= LEVEL
+
+
+def test_synthetic_surveys_are_what_they_claim():
+    quiet, loud = (synthetic.survey(World(scatter=s), 1).intrinsic_dimension.std("prompt") for s in (1, 2))
+    assert float((loud / quiet).sel(shuffle=5).mean()) == pytest.approx(2, rel=0.05)
+    assert float((loud / quiet).sel(shuffle=0).mean()) == pytest.approx(1)
+    kinds = synthetic.survey(World(kind_effect=2, prompts=20), 1).loss.sel(shuffle=0).groupby("domain")
+    assert 1.4 < float(kinds.mean().std() / kinds.std().mean()) < 2.6
+    smooth = (
+        synthetic.survey(World(smooth=8), 1).intrinsic_dimension.sel(shuffle=0, scale=2).transpose("prompt", "layer")
+    )
+    assert np.corrcoef(smooth[:, 10], smooth[:, 11])[0, 1] > 0.75 and float(smooth.std()) == pytest.approx(1, abs=0.1)
+    real = synthetic.survey(World(r=0.5, prompts=40), 1)
+    values = real.intrinsic_dimension.sel(shuffle=0, scale=2, layer=5), real.loss.sel(shuffle=0)
+    assert np.corrcoef(*values)[0, 1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_alterations_of_a_survey_change_what_they_claim():
+    results = synthetic.survey(World(raised=1, prompts=4, shuffled=3), 2)
+    assert evaluate(results)[1].verdict == "reproduced"
+    assert evaluate(synthetic.reversed_degrees(results, 1))[1].verdict == "not seen here"
+    assert evaluate(synthetic.permuted_degrees(results, 1))[1].verdict in ("undecided", "partly")
+    mirrored = synthetic.mirrored_loss(synthetic.survey(World(r=0.8, prompts=10), 3), 1)
+    assert evaluate(mirrored)[9].verdict == "not seen here"
+    drawn = synthetic.resampled(results, 1)
+    assert len(set(drawn.prompt.values)) < drawn.sizes["prompt"] == 60
+    assert (np.unique(drawn.domain, return_counts=True)[1] == 4).all()
