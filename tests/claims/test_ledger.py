@@ -313,7 +313,24 @@ def test_prompts_with_other_texts_are_not_compared():
 # --- the committed survey -----------------------------------------------------------------------
 
 #: The verdicts on data/results/standard.zarr. A change of model, rule, or estimator that alters one must alter it here.
-COMMITTED = dict.fromkeys(range(1, 17), "not testable here")  # five kinds of text are too few
+COMMITTED = {
+    1: "partly",
+    2: "reproduced",
+    3: "partly",
+    4: "not seen here",
+    5: "partly",
+    6: "reproduced",
+    7: "partly",
+    8: "reproduced",
+    9: "undecided",
+    10: "partly",
+    11: "undecided",
+    12: "not testable here",
+    13: "reproduced",
+    14: "reproduced",
+    15: "reproduced",
+    16: "not testable here",
+}
 
 
 @pytest.fixture(scope="module")
@@ -344,20 +361,20 @@ def test_numbers_behind_the_verdicts(committed):
     ordered, shuffled = committed.sel(shuffle=0), shuffled_prompts(committed)
     inner = ordered.intrinsic_dimension.sel(scale=2, layer=slice(1, None)).transpose("prompt", "layer")
     mean = inner.mean("prompt")
-    assert (committed.sizes["prompt"], shuffled.sizes["prompt"], last) == (125, 50, 30)
-    assert float(mean.max()) == pytest.approx(6.93, rel=0.02)
+    assert (committed.sizes["prompt"], shuffled.sizes["prompt"], last) == (300, 45, 30)
+    assert float(mean.max()) == pytest.approx(6.65, rel=0.02)
     assert relative_depth(int(mean.idxmax()), last) == pytest.approx(20 / 30, abs=1.5 / 30)
     peaks = shuffled.intrinsic_dimension.sel(scale=2, layer=slice(1, None)).mean("prompt").max("layer")
-    assert peaks.values == pytest.approx([6.92, 7.13, 7.59, 8.43, 9.62, 10.53], rel=0.02)
+    assert peaks.values == pytest.approx([6.68, 6.79, 7.30, 8.22, 9.60, 10.51], rel=0.02)
     r = pearson(inner.values.T, ordered.loss.values)
-    assert r.max() == pytest.approx(0.84, abs=0.02) and r[-1] == pytest.approx(0.72, abs=0.03)
+    assert r.max() == pytest.approx(0.62, abs=0.02) and r[-1] == pytest.approx(0.52, abs=0.03)
     cosine = shuffled.cosine_similarity.mean("prompt").sel(shuffle=[0, 5])
-    assert cosine.sel(layer=15).values == pytest.approx([0.50, 0.54], abs=0.01)
-    assert cosine.sel(layer=last).values == pytest.approx([0.54, 0.92], abs=0.01)
+    assert cosine.sel(layer=15).values == pytest.approx([0.50, 0.53], abs=0.01)
+    assert cosine.sel(layer=last).values == pytest.approx([0.57, 0.92], abs=0.01)
     overlap = shuffled.neighborhood_overlap.sel(k=2, layer=[19, 20, 21]).mean(["prompt", "layer"]).sel(shuffle=[0, 5])
     assert overlap.values == pytest.approx([0.83, 0.77], abs=0.01)
-    assert shuffled.loss.mean("prompt").values == pytest.approx([2.58, 2.68, 3.04, 3.97, 5.62, 7.39], abs=0.02)
-    assert shuffled.bleu.mean("prompt").values == pytest.approx([1, 0.997, 0.98, 0.91, 0.57, 0], abs=0.01)
+    assert shuffled.loss.mean("prompt").values == pytest.approx([2.34, 2.44, 2.86, 3.81, 5.51, 7.30], abs=0.02)
+    assert shuffled.bleu.mean("prompt").values == pytest.approx([1, 0.997, 0.98, 0.91, 0.57, 0.01], abs=0.01)
     assert [float(ordered[name].mean()) for name in ("entropy", "top_mass", "top_width")] == pytest.approx(
-        [2.53, 0.756, 4.0], rel=0.01
+        [2.21, 0.785, 4.69], rel=0.01
     )

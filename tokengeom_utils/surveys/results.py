@@ -64,7 +64,7 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     >>> import tokengeom_utils as tg
     >>> results = tg.open_results("standard")
     >>> results.sizes["prompt"], results.sizes["layer"]
-    (125, 31)
+    (300, 31)
     >>> results.intrinsic_dimension.sel(shuffle=0, scale=2).mean("prompt").dims
     ('layer',)
     >>> results.loss.attrs
@@ -139,7 +139,7 @@ def shuffled_prompts(results: "xr.Dataset") -> "xr.Dataset":
     --------
     >>> import tokengeom_utils as tg
     >>> tg.results.shuffled_prompts(tg.open_results("standard")).sizes["prompt"]
-    50
+    45
     """
     return results.isel(prompt=results.loss.notnull().all("shuffle").values)
 
