@@ -45,7 +45,7 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     drop = np.mean([one.loc[[1, PAPER_LAYERS, PAPER_LAYERS - 1]] for one in theirs], axis=0)
     lead = published.lead_of_first_half(published.profile("intrinsic_dimension", 2).loc[1:])
     ends = {"the first layer": 0, "the last layer": -1, "the layer before it": -2}
-    words = "height of each kind at the layer where the other half of the kinds peaks"
+    words = "height of each kind at the peak of the other half of the kinds"
     yield Measured(
         f"{ours[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
         f"{ours[0]:.2f} at the first, {ours[-1]:.2f} at the last.",
@@ -140,7 +140,7 @@ def _broken_order(survey):
         return untested(name, "not in the survey"), where
     heights = survey.heights(survey.by_degree("intrinsic_dimension", scale=BREAK)[:, -2:])
     fall = heights[:, 0] - heights[:, 1]
-    words = "height of each kind at the layers where the other half of the kinds peaks"
+    words = "height of each kind at the peak of the other half of the kinds"
     return survey.paired(name, fall, words=words, theirs=published.rise(BREAK, 5, 4)), where
 
 

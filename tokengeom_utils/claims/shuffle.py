@@ -14,7 +14,7 @@ from .view import SurveyView
 from .wording import listed, runs
 
 CHAPTER = "The shuffle control"
-ELSEWHERE = "height of each kind at the layers where the other half of the kinds peaks"  #: how a peak is measured
+ELSEWHERE = "height of each kind at the peak of the other half of the kinds"  #: how a peak is measured
 
 
 @claim(2, "A full shuffle raises the peak of the intrinsic dimension.", CHAPTER)
@@ -22,7 +22,8 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the peak, full shuffle against ordered prompt, at scales 2, 4, and 8.
 
     The maximum of a profile that scatters more is higher even where the mean is not. So the kinds of text are dealt
-    into two halves, and each is judged at the layers where the other half peaks, shuffled and ordered.
+    into two halves, and each is judged where the other half peaks: both degrees at the peak of their mean, or at peaks
+    of their own where these are clearly higher.
     """
     ordered, shuffled = published.peaks(), published.peaks(shuffle=5)
     yield Reported(
@@ -60,13 +61,14 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     values = survey.by_degree("intrinsic_dimension", scale=2)
     means = np.fmax.reduce(mean(values, 0), axis=-1)
     heights = survey.heights(values)
+    steps = [np.diff(survey.heights(values[:, i : i + 2]))[:, 0] for i in range(values.shape[1] - 1)]
     ranks = spearman(heights, np.broadcast_to(survey.degrees, heights.shape))
     theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)}.",
         [
             survey.paired("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
-            survey.scored("upward at every step", *survey.by_kind(np.diff(heights)).T, words=ELSEWHERE),
+            survey.scored("upward at every step", *map(survey.by_kind, steps), words=ELSEWHERE),
         ],
     )
 

@@ -19,7 +19,8 @@ def stress_table() -> "pd.DataFrame":
         error. ``claims``: the numbers of those counted, all if empty; ``part``: of these, one part only. ``n``: number
         of surveys. Then shares of surveys: with any claim ``reproduced``, ``reproduced, uncorrected``, or
         ``not seen here``; with ``any part holds``, ``any part opposite``, and ``any part holds, by Holm``, if Holm's
-        rule corrected the same p-values. ``attrs["twins"]`` has the shares with any part ``more`` or ``less`` than in
+        rule corrected the same p-values; and the three parts ``decided most often alone``, without a correction.
+        ``attrs["twins"]`` has the shares with any part ``more`` or ``less`` than in
         a twin that follows the same law.
 
     See Also

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+CLEARLY = 3.0  #: standard errors by which a degree's own peak must be higher than the common one
+
+
 class NotTestable(Exception):
     """The survey, or every survey, lacks what a claim needs; the message gives the reason."""
 
@@ -174,16 +177,31 @@ class SurveyView:
         return int(np.nanargmax(average))
 
     def heights(self, values: np.ndarray) -> np.ndarray:
-        """Return each prompt's value at the layer where the other half of kinds is highest.
+        """Return each prompt's value at the peak, as the other half of the kinds places it.
 
-        ``values`` is (prompt, layer) or (prompt, shuffle, layer); each degree has its own layer.
+        ``values`` is (prompt, layer) or (prompt, shuffle, layer). All degrees are read at one layer, where their mean
+        peaks; a degree is read at its own peak only if that is higher by :data:`CLEARLY` standard errors. Otherwise
+        noise would choose among layers of nearly equal height, and shift all kinds of a half alike.
         """
-        cube = values[:, None] if values.ndim == 2 else values
-        profiles = self.by_kind(cube)
-        kind = self.kind[self._chosen(len(values))]
-        layers = np.stack([self.highest_elsewhere(profiles[:, i])[kind] for i in range(cube.shape[1])], axis=1)
-        found = np.take_along_axis(cube, layers[..., None], axis=-1)[..., 0]
-        return found[:, 0] if values.ndim == 2 else found
+        if values.ndim == 2:
+            return self.heights(values[:, None])[:, 0]
+        profiles = self.by_kind(values)
+        layers = np.stack([self._peak_layers(profiles[self.halves != half]) for half in (0, 1)])
+        at = layers[self.halves[self.kind[self._chosen(len(values))]]]  # (prompt, shuffle)
+        return np.take_along_axis(values, at[..., None], axis=-1)[..., 0]
+
+    @staticmethod
+    def _peak_layers(profiles):
+        """Return the layer at which to read each degree, from profiles (kind, shuffle, layer)."""
+        average = np.nan_to_num(mean(profiles, 0), nan=-np.inf)
+        common = int(np.argmax(average.mean(0)))
+        found = []
+        for degree, own in enumerate(average.argmax(-1)):
+            gain = profiles[:, degree, own] - profiles[:, degree, common]
+            gain = gain[np.isfinite(gain)]
+            error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+            found.append(own if gain.mean() > CLEARLY * error else common)
+        return np.array(found)
 
     # Parts.
 
