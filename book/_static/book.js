@@ -1,4 +1,4 @@
-// The contents beside a page mark the section that is read, and everything that scrolls can be reached by keyboard.
+// The contents beside a page mark the section that is read; whatever scrolls can be reached by keyboard.
 (() => {
   const SCROLLS = "pre, .math, .cell_output > .output, .pst-scrollable-table-container";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -57,7 +57,16 @@
     });
   }
 
+  // The arrows in the list of pages have no text of their own.
+  function nameArrows() {
+    all(".bd-sidebar-primary summary").forEach((arrow) => {
+      const link = arrow.closest("li").querySelector("a");
+      if (link) arrow.setAttribute("aria-label", `Pages below ${link.textContent.trim()}`);
+    });
+  }
+
   function start() {
+    nameArrows();
     const mark = contents();
     let waiting = false;
     const soon = (task) => () => {

@@ -1,6 +1,7 @@
 """Sphinx extension: markup that every reader can use, whatever the width of the screen and whoever reads it aloud."""
 
 import re
+from html import escape
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -176,8 +177,26 @@ class Markup(SphinxPostTransform):
                 kept.parent.replace(after, nodes.Text(after[mark.end() :]))
 
 
+def describe(doctree):
+    """Take the description of a page from its first paragraph: whole sentences, at most 300 characters."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        if isinstance(paragraph.parent, nodes.section):
+            text = " ".join(paragraph.astext().split())
+            return text if len(text) <= 300 else text[: text[:300].rfind(". ") + 1]
+    return ""
+
+
 def page(app, name, template, context, doctree):
     """Finish the HTML of a page."""
+    if context.get("title") == context["docstitle"]:
+        context["docstitle"] = ""  # the title of the book once, not twice
+    if doctree is not None and (text := escape(describe(doctree))):
+        title, site = escape(BeautifulSoup(context["title"], "html.parser").text), escape(app.config.html_title)
+        context["metatags"] += (
+            f'<meta name="description" content="{text}">\n<meta property="og:title" content="{title}">\n'
+            f'<meta property="og:site_name" content="{site}">\n<meta property="og:description" content="{text}">\n'
+            '<meta property="og:type" content="article">\n'
+        )
     if body := context.get("body"):
         for repeated in REPEATED:
             body = body.replace(f' id="{repeated}"', f' data-kind="{repeated}"')

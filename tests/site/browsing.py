@@ -31,7 +31,17 @@ AXE = """async () => {
   return found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) =>
     nodes.map(({ html, any: [why] }) => `${id}: ${html.slice(0, 110)} ${why ? why.message : ""}`));
 }"""
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# On paper: no fold of code, no closed fold, no button, no code that is cut, no figure parted from its caption.
+PRINTED = """() => {
+  const shown = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.getClientRects().length);
+  const style = (one) => getComputedStyle(one);
+  return [
+    ...shown("details.code, details.reproduce, details:not([open]), .copybtn, .bd-sidebar-primary, .bd-sidebar-secondary"),
+    ...shown("main pre").filter((pre) => pre.scrollWidth > pre.clientWidth + 1 || style(pre).breakInside !== "auto"),
+    ...shown("main figure").filter((figure) => style(figure).breakInside !== "avoid"),
+  ].map((one) => `${one.tagName} ${one.className} "${one.textContent.trim().slice(0, 50)}"`);
+}"""
+DESKTOP, PHONE, PAPER = {"width": 1280, "height": 900}, {"width": 390, "height": 844}, {"width": 680, "height": 1000}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -114,6 +124,13 @@ class Visit:
             for finding in found:
                 self.note(topic, f"{about}: {finding}")
 
+    def print(self):
+        """Note what would be wrong on paper."""
+        self.page.set_viewport_size(PAPER)
+        self.page.emulate_media(media="print", color_scheme="light")
+        for finding in self.page.evaluate(PRINTED):
+            self.note("paper", finding)
+
     def axe(self, about):
         """Note serious and critical violations of WCAG."""
         if not self.page.evaluate("() => Boolean(window.axe)"):
@@ -155,6 +172,7 @@ def examine(started, base, folder, name):
         visit.page.set_viewport_size(PHONE)
         visit.settle(700)
         visit.inspect("390 px")
+        visit.print()
         visit.page.close()
         local = Visit(context, folder.resolve().as_uri(), name)
         local.page.evaluate(OPEN_ALL)

@@ -25,6 +25,7 @@ TOPICS = {
     "anchors": "a link leads nowhere in its page, or two places have one id",
     "labels": "a button or a fold has no name",
     "stops": "the tab key stops at a formula",
+    "paper": "a fold, a button, or cut code is printed, or a figure can be parted from its caption",
     "axe": "a serious or critical violation of WCAG, found by axe-core",
 }
 #: kilobytes that a page may load at most, by kind
