@@ -3,6 +3,7 @@
 # make lint     the quality gate: lint, format, types, conventions of scientific Python projects
 # make test     the quality gate, then the tests and their coverage
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
+# make browser-test  every page of the built book in a browser (SITE=_build/quick/html), about five minutes
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
 # make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, some minutes
@@ -11,8 +12,8 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lab lint test test-long site-tests survey-tests library-tests bench architectures stress results
-.PHONY: clean lock figure
+.PHONY: book lab lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
+.PHONY: results clean lock figure
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -52,6 +53,10 @@ test-long: .venv/.test
 	@$(BIN)/tokengeom fetch-model
 	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/python -m pytest -m long
+
+SITE ?= _build/$(PROFILE)/html
+browser-test: .venv/.test
+	@TOKENGEOM_SITE=$(SITE) $(BIN)/python -m pytest -m browser tests/site/test_browser.py
 
 bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/tokengeom fetch-model

@@ -155,7 +155,7 @@ def test_a_command_of_the_guides_is_understood(command):
 @pytest.mark.parametrize("name", GUIDES)
 def test_targets_and_links_of_the_guides_exist(name):
     makefile = (PROJECT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^ *)make ([a-z]+)", GUIDES[name], re.M):
+    for target in re.findall(r"(?:`|^ *)make ([a-z-]+)", GUIDES[name], re.M):
         assert re.search(rf"^{target}:", makefile, re.M), f"make {target}"
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", GUIDES[name]):
         assert ((PROJECT / name).parent / link).exists(), link

@@ -151,6 +151,28 @@ def test_words_on_an_axis_name_the_rows(panel):
     assert "x_name" not in figure_table(fig)
 
 
+def test_rows_that_are_labeled_with_numbers_have_them_as_coordinates(panel):
+    fig, ax = panel
+    pixels = rng.random((3, 2))
+    ax.imshow(pixels, origin="lower", aspect="auto", extent=(0, 1, -0.5, 2.5))
+    ax.plot([0.25, 0.75], [0, 2], "x")
+    ax.set_yticks([0, 1, 2], [2, 4, 16])
+    same(rows(fig, "image"), x=[0.25, 0.75] * 3, y=[2, 2, 4, 4, 16, 16], value=pixels.ravel())
+    same(rows(fig, "points"), y=[2, 16])
+
+
+@pytest.mark.parametrize("change", ["a label is missing", "a label is a share", "a line lies between", "rounding"])
+def test_places_stay_where_a_label_is_not_the_coordinate(panel, change):
+    fig, ax = panel
+    ax.imshow(rng.random((3, 1)), origin="lower")
+    ax.set_yticks([0, 1, 2], [2, "" if "missing" in change else "40%" if "share" in change else 4, 16])
+    if "between" in change:
+        ax.axhline(0.5)
+    if change == "rounding":
+        ax.set_yticks([0, 1, 2], ["0.0", "1.01", "2.0"])
+    same(rows(fig, "image"), y=[0, 1, 2])
+
+
 def test_a_color_bar_is_no_panel_and_colored_points_have_values(panel):
     fig, ax = panel
     fig.colorbar(ax.scatter(X, Y, c=E))

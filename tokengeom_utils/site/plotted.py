@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
-from matplotlib.ticker import FixedFormatter, FuncFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from matplotlib.transforms import BlendedAffine2D, BlendedGenericTransform
 
 COLUMNS = (
@@ -67,7 +67,8 @@ def figure_table(fig: Figure) -> pd.DataFrame:
         ``part`` the pieces of a mark that has several. ``kind`` is line, points, error bars, bars, band, segments,
         image, arrows, box, ellipse or outline. Coordinates are in the units of the axes; bars, bands, error bars have
         ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold the tick label at
-        the place of a row, if it is not a number. Columns without entries are left out.
+        the place of a row, if it is not a number. Where each row or column of a heat map is labeled with a number, that
+        number is its coordinate. Columns without entries are left out.
 
     See Also
     --------
@@ -96,20 +97,7 @@ def figure_table(fig: Figure) -> pd.DataFrame:
             "x_axis": _axis_label(ax, "x"),
             "y_axis": _axis_label(ax, "y"),
         }
-        for series, mark in enumerate(_marks(ax), 1):
-            has_color = "color" in mark.columns or "value" in mark.columns
-            row = {
-                **about,
-                "kind": mark.kind,
-                "series": series,
-                "label": _label(mark.label),
-                **({} if has_color else {"color": _color(mark.artist)}),
-            }
-            tables.append(pd.DataFrame({**row, **mark.columns}, index=range(_length(mark.columns))))
-            for axis in "xy":
-                names = _tick_names(getattr(ax, f"{axis}axis"))
-                if names and axis in mark.columns:
-                    tables[-1][f"{axis}_name"] = [names.get(place, "") for place in tables[-1][axis]]
+        tables += _named([_mark_table(mark, about, series) for series, mark in enumerate(_marks(ax), 1)], ax)
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     table = pd.concat(tables, ignore_index=True)
@@ -142,6 +130,37 @@ def figure_csv(fig: Figure) -> str:
     >>> plt.close(fig)
     """
     return figure_table(fig).to_csv(index=False, lineterminator="\n")
+
+
+def _mark_table(mark, about, series):
+    """The rows of one mark."""
+    has_color = "color" in mark.columns or "value" in mark.columns
+    row = {
+        **about,
+        "kind": mark.kind,
+        "series": series,
+        "label": _label(mark.label),
+        **({} if has_color else {"color": _color(mark.artist)}),
+    }
+    return pd.DataFrame({**row, **mark.columns}, index=range(_length(mark.columns)))
+
+
+def _named(tables, ax):
+    """The tables of a panel, with the tick labels that tell more than the places on the axis do."""
+    for axis in "xy":
+        ticks = getattr(ax, f"{axis}axis")
+        names, numbers = _tick_names(ticks), _tick_numbers(ticks)
+        drawn = [table for table in tables if axis in table]
+        # Only as a whole: a line at 0.5 between two rows would be lost among rows that have numbers of their own.
+        are_rows = any((table.kind == "image").any() for table in drawn) and all(
+            set(table[axis].dropna()) <= numbers.keys() and f"{axis}_low" not in table for table in drawn
+        )
+        for table in drawn:
+            if names:
+                table[f"{axis}_name"] = [names.get(place, "") for place in table[axis]]
+            elif are_rows:
+                table[axis] = table[axis].map(numbers)
+    return tables
 
 
 def _marks(ax: Any) -> Iterator[Mark]:
@@ -352,6 +371,21 @@ def _tick_names(axis):
     places = axis.get_majorticklocs()
     names = dict(zip(map(float, places), map(_text, formatter.format_ticks(places)), strict=True))
     return {place: name for place, name in names.items() if name and not _is_number(name)}
+
+
+def _tick_numbers(axis):
+    """{place: number} of an axis whose ticks somebody chose, with numbers that are no rounded places as labels."""
+    formatter = axis.get_major_formatter()
+    if not isinstance(axis.get_major_locator(), FixedLocator):
+        return {}
+    places = axis.get_majorticklocs()
+    found = {}
+    for place, text in zip(map(float, places), formatter.format_ticks(places), strict=True):
+        try:
+            found[place] = float(str(text).replace("\N{MINUS SIGN}", "-"))
+        except ValueError:
+            continue
+    return {} if np.allclose(list(found), list(found.values()), rtol=0.05) else found
 
 
 def _is_number(text):

@@ -13,6 +13,17 @@ from .place import disk_failure
 from .staleness import combine, files, sha256, shared_key
 
 STATIC = ("_config.yml", "_toc.yml", "book")
+#: what the folder of the site opens with; Jupyter Book writes a page without a title or a language
+FRONT = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>The Geometry of Tokens</title>
+<meta http-equiv="refresh" content="0; url={page}">
+</head>
+<body><main><a href="{page}">The Geometry of Tokens</a></main></body>
+</html>
+"""
 
 
 def build_site(project: Path, out: Path) -> None:
@@ -47,6 +58,7 @@ def build_site(project: Path, out: Path) -> None:
         advance(0)
         _jupyter_book(stage, out / "site.log")
         advance(1)
+    (stage / "_build" / "html" / "index.html").write_text(FRONT.format(page="book/index.html"), encoding="utf-8")
     old = out / "html.old"
     shutil.rmtree(old, ignore_errors=True)
     if html.exists():

@@ -1,0 +1,212 @@
+"""Sphinx extension: markup that every reader can use, whatever the width of the screen and whoever reads it aloud."""
+
+import re
+from html import escape
+
+from bs4 import BeautifulSoup
+from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+#: ids that sphinx-proof and sphinx-exercise give to every statement of a page
+REPEATED = ("proof", "proof-content", "exercise-content", "solution-content")
+NUMBER = re.compile(
+    r"[<>~≈]? ?[-+\u2212]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|\u00d7|[a-zµ]{1,3}|[kMGT]i?B))?|-?nan|inf|—?", re.I
+)
+CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
+TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
+CARDS = 5  #: columns of a table that a phone shows as cards
+TAG = re.compile(r"<(/?)(\w+)[^>]*>")
+POINT = re.compile(r"^[.,;:!?)\u2019\u201d]+")
+
+
+def hang(html):
+    """Make every line of the code of a page an element of its own, so that a long one wraps with a hanging indent.
+
+    Parameters
+    ----------
+    html : str
+
+    Returns
+    -------
+    str
+        The text of the code is the same.
+
+    Examples
+    --------
+    >>> hang('<div class="highlight"><pre>if x:\\n  y\\n</pre>')  # doctest: +ELLIPSIS
+    '<div class="highlight"><pre><span class="line">if x:\\n</span><span class="line" style="--indent:2">...'
+    """
+    return CODE.sub(lambda code: code[1] + "".join(map(_line, code[2].splitlines(keepends=True))) + code[3], html)
+
+
+def _line(line):
+    """One line of code as an element, unless a tag goes on in the next line."""
+    opened = [name for closing, name in TAG.findall(line) if not closing]
+    if len(opened) * 2 != len(TAG.findall(line)):
+        return line
+    indent = len(text := TAG.sub("", line)) - len(text.lstrip(" "))
+    style = f' style="--indent:{indent}"' if indent else ""
+    return f'<span class="line"{style}>{line}</span>'
+
+
+def table_html(html):
+    """Set a table of pandas as the other tables of the book.
+
+    Parameters
+    ----------
+    html : str
+        As pandas writes it.
+
+    Returns
+    -------
+    str
+        Without its own style and empty head cells; columns of numbers have the class ``number``.
+
+    Examples
+    --------
+    >>> table_html('<table class="dataframe"><tr><th></th><th>d</th></tr><tr><th>a</th><td>-1</td></tr></table>')
+    ... # doctest: +ELLIPSIS
+    '<div class="pst-scrollable-table-container"><table class="dataframe table"><tr><td></td><th class="number"...'
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    for style in soup("style"):
+        style.decompose()
+    for table in soup("table", "dataframe"):
+        for tag in (table, *table("tr")):
+            del tag["border"], tag["style"]
+        table["class"] = ["dataframe", "table"]
+        _merge_heads(table)
+        _mark_numbers(table)
+        _scopes(soup, table)
+        table.wrap(soup.new_tag("div", attrs={"class": "pst-scrollable-table-container"}))
+    return str(soup)
+
+
+def _heads(table):
+    """The rows of the head of a table."""
+    return table.thead("tr") if table.thead else [row for row in table("tr") if not row("td")]
+
+
+def _merge_heads(table):
+    """Move the names of the index, which pandas writes in a row of their own, into the empty cells above them."""
+    if len(heads := _heads(table)) < 2:
+        return
+    names, above = heads[-1](["th", "td"]), heads[-2](["th", "td"])
+    named = [cell for cell in names if cell.get_text(strip=True)]
+    width = len(named)
+    if len(names) == len(above) and named == names[:width] and not any(c.get_text(strip=True) for c in above[:width]):
+        for cell, name in zip(above, named, strict=False):
+            cell.string = name.get_text(strip=True)
+        heads[-1].decompose()
+
+
+def _mark_numbers(table):
+    """Give columns that hold only numbers a class, and their minus signs their proper width."""
+    rows = [row("td") for row in table("tr") if row("td")]
+    count = min((len(row) for row in rows), default=0)
+    heads = _heads(table)[-1:]
+    for place in range(-count, 0):
+        cells = [row[place] for row in rows]
+        texts = [cell.get_text(strip=True) for cell in cells]
+        if not any(texts) or not all(NUMBER.fullmatch(text) for text in texts):
+            continue
+        for cell, text in zip(cells, texts, strict=True):
+            cell.string = re.sub(r"^-(?=[\d.])", "\N{MINUS SIGN}", text)
+        for cell in (*cells, *(head(["th", "td"])[place] for head in heads)):
+            cell["class"] = "number"
+
+
+def _scopes(soup, table):
+    """Say which cells a head cell belongs to; an empty one is no head."""
+    heads = {id(row) for row in _heads(table)}
+    for row in table("tr"):
+        for cell in row("th"):
+            if not cell.get_text(strip=True):
+                cell.name = "td"
+            elif id(row) in heads:
+                cell["scope"] = "colgroup" if cell.get("colspan") else "col"
+            else:
+                cell["scope"] = "rowgroup" if cell.get("rowspan") else "row"
+
+
+def card_html(html):
+    """Let a table of many columns become a list of cards on a phone, where each cell is named by its column.
+
+    Parameters
+    ----------
+    html : str
+        A table as Sphinx writes it.
+
+    Returns
+    -------
+    str
+        The same table; without empty head cells. With the class ``cards``, and the heads in ``data-head``, if it has
+        five columns or more whose heads are plain text.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    heads = soup.thead("th") if soup.thead else []
+    texts = [head.get_text(" ", strip=True) for head in heads]
+    if len(heads) >= CARDS and not any(head(class_="math") for head in heads):
+        soup.table["class"].append("cards")
+        for row in soup.tbody("tr"):
+            for cell, text in zip(row("td", recursive=False), texts, strict=False):
+                cell["data-head"] = text
+    for head, text in zip(heads, texts, strict=True):
+        if not text:
+            head.name = "td"
+            del head["class"]
+    return str(soup)
+
+
+class Markup(SphinxPostTransform):
+    """Tables of pandas, and formulas that keep the mark that follows them."""
+
+    default_priority = 195
+    formats = ("html",)
+
+    def run(self, **_):
+        for raw in list(self.document.findall(nodes.raw)):
+            if 'class="dataframe"' in raw.astext():
+                raw.replace_self(nodes.raw("", table_html(raw.astext()), format="html"))
+        for math in list(self.document.findall(nodes.math)):
+            after = math.next_node(descend=False, siblings=True)
+            if isinstance(after, nodes.Text) and (mark := POINT.match(after)):
+                kept = nodes.inline("", "", classes=["keep"])
+                math.replace_self(kept)
+                kept += [math, nodes.Text(mark[0])]
+                kept.parent.replace(after, nodes.Text(after[mark.end() :]))
+
+
+def describe(doctree):
+    """Take the description of a page from its first paragraph: whole sentences, at most 300 characters."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        if isinstance(paragraph.parent, nodes.section):
+            text = " ".join(paragraph.astext().split())
+            return text if len(text) <= 300 else text[: text[:300].rfind(". ") + 1]
+    return ""
+
+
+def page(app, name, template, context, doctree):
+    """Finish the HTML of a page."""
+    if context.get("title") == context["docstitle"]:
+        context["docstitle"] = ""  # the title of the book once, not twice
+    if doctree is not None and (text := escape(describe(doctree))):
+        title, site = escape(BeautifulSoup(context["title"], "html.parser").text), escape(app.config.html_title)
+        context["metatags"] += (
+            f'<meta name="description" content="{text}">\n<meta property="og:title" content="{title}">\n'
+            f'<meta property="og:site_name" content="{site}">\n<meta property="og:description" content="{text}">\n'
+            '<meta property="og:type" content="article">\n'
+        )
+    if body := context.get("body"):
+        for repeated in REPEATED:
+            body = body.replace(f' id="{repeated}"', f' data-kind="{repeated}"')
+        body = TABLE.sub(lambda table: card_html(table[0]), body)
+        # A list whose entries have another role than its items is not a list to a screen reader.
+        context["body"] = hang(body.replace(' role="doc-biblioentry"', ' role="listitem"'))
+
+
+def setup(app):
+    """Register the transform; the page is finished after sphinx-codeautolink has put its links into the code."""
+    app.add_post_transform(Markup)
+    app.connect("html-page-context", page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,100 @@
+"""Sphinx extension: the bibliography by author and year, as the text cites."""
+
+from collections import defaultdict
+
+from pybtex.plugin import register_plugin
+from pybtex.richtext import Text
+from pybtex.style.formatting.plain import Style as Plain
+from pybtex.style.labels import BaseLabelStyle
+from pybtex.style.sorting.author_year_title import SortingStyle
+from pybtex.style.template import FieldIsMissing, join, node, optional, sentence
+
+OTHERS = "others"  # BibTeX: ``and others``
+
+
+def short_names(entry):
+    """Name the authors of an entry as citations do: one, two, or the first.
+
+    Parameters
+    ----------
+    entry : pybtex.database.Entry
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from pybtex.database import Entry, Person
+    >>> short_names(Entry("misc", persons={"author": [Person("Lovelace, Ada"), Person("others")]}))
+    'Lovelace et al.'
+    """
+    persons = entry.persons["author"]
+    names = [" ".join(map(str, person.rich_prelast_names + person.rich_last_names)) for person in persons]
+    return " and ".join(names) if len(names) < 3 and OTHERS not in names else f"{names[0]} et al."
+
+
+class Labels(BaseLabelStyle):
+    """Authors and year."""
+
+    def format_labels(self, sorted_entries):
+        return [f"{short_names(entry)}, {entry.fields['year']}" for entry in sorted_entries]
+
+
+@node
+def names(children, context, role):
+    """The full names of an entry; what BibTeX calls others is "et al."."""
+    style, persons = context["style"], context["entry"].persons.get(role)
+    if not persons:
+        raise FieldIsMissing(role, context["entry"])
+    shown = [style.format_name(person, style.abbreviate_names) for person in persons if str(person) != OTHERS]
+    if len(shown) < len(persons):
+        return Text(join(sep=", ")[shown].format_data(context), " et al")
+    return join(sep=", ", sep2=" and ", last_sep=", and ")[shown].format_data(context)
+
+
+class AuthorYear(Plain):
+    """Entries sorted and labeled by author and year, with one link each to what is on arXiv only."""
+
+    default_label_style = "author_year"
+
+    def format_names(self, role, as_sentence=True):
+        return sentence[names(role)] if as_sentence else names(role)
+
+    def format_web_refs(self, e):
+        if e.fields.get("doi", "").startswith("10.48550/"):
+            return sentence[optional[self.format_eprint(e)]]
+        return super().format_web_refs(e)
+
+
+def tell_apart(entries):
+    """Add a letter to the years of works with the same short names and year, and count others as several.
+
+    Parameters
+    ----------
+    entries : iterable of pybtex.database.Entry
+        They are changed; a second call changes nothing.
+    """
+    same = defaultdict(list)
+    for entry in SortingStyle().sort(entries):
+        entry.fields["year"] = entry.fields["year"].rstrip("abcdefgh")
+        persons = entry.persons["author"]
+        if len(persons) == 2 and str(persons[1]) == OTHERS:
+            persons.append(persons[1])  # citations abbreviate from three authors on
+        same[short_names(entry), entry.fields["year"]].append(entry)
+    for group in same.values():
+        for letter, entry in zip("abcdefgh", group if len(group) > 1 else (), strict=False):
+            entry.fields["year"] += letter
+
+
+def before_reading(app, env, docnames):
+    """Tell the entries apart before any page cites them."""
+    tell_apart(env.get_domain("cite").bibdata.data.entries.values())
+
+
+def setup(app):
+    """Register the style."""
+    register_plugin("pybtex.style.labels", "author_year", Labels)
+    register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
+    app.connect("env-before-read-docs", before_reading)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

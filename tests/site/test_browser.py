@@ -1,0 +1,93 @@
+"""The built site in a real browser: two pages in every run of the tests, all pages by ``make browser-test``.
+
+``make browser-test`` looks at the site of the last build, or at the one in the variable ``SITE``.
+"""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import browsing
+import pytest
+from conftest import PROJECT
+
+TOPICS = {
+    "outside": "a page asks another server for something",
+    "missing": "a file is not there",
+    "errors": "a script fails, or complains",
+    "images": "a picture is not shown",
+    "formulas": "a formula is shown as its source",
+    "wide": "the page scrolls sideways",
+    "code": "code is cut at the right",
+    "clipped": "a formula is cut and cannot be scrolled",
+    "display": "a formula is wider than the column of the desktop",
+    "unreachable": "something scrolls that the keyboard cannot reach",
+    "anchors": "a link leads nowhere in its page, or two places have one id",
+    "labels": "a button or a fold has no name",
+    "stops": "the tab key stops at a formula",
+    "paper": "a fold, a button, or cut code is printed, or a figure can be parted from its caption",
+    "axe": "a serious or critical violation of WCAG, found by axe-core",
+}
+#: kilobytes that a page may load at most, by kind
+LIMITS = {"script": 1000, "stylesheet": 700, "font": 450, "document": 2500, "image": 3000}
+
+
+def report(findings):
+    """The findings on a topic as a message, the first of each page first."""
+    return f"{len(findings)} findings:\n" + "\n".join(findings[:40])
+
+
+def too_heavy(name, sizes):
+    """What a page loads beyond the limits."""
+    found = [(kind, sizes.get(kind, 0) / 1000, limit) for kind, limit in LIMITS.items()]
+    return [f"{name}: {size:.0f} kB of {kind}, more than {limit}" for kind, size, limit in found if size > limit]
+
+
+# --- a sample ---
+
+
+@pytest.fixture(scope="module")
+def sample(book):
+    """The findings on the table of notation and on the shortest chapter that has formulas, code, and exercises."""
+    site = book[1] / "html"
+    names = ["book/notation.html", "notebooks/cosine_similarity.html"]
+    found = defaultdict(list)
+    with browsing.served(site) as base, browsing.browser() as started:
+        for name in names:
+            findings, sizes = browsing.examine(started, base, site, name)
+            findings["heavy"] = too_heavy(name, sizes)
+            for topic, some in findings.items():
+                found[topic] += some
+    return found
+
+
+@pytest.mark.parametrize("topic", [*TOPICS, "heavy"])
+def test_two_pages_can_be_read_by_everyone(sample, topic):
+    assert not sample[topic], report(sample[topic])
+
+
+# --- all pages ---
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The findings on every page of a built site, by topic."""
+    site = Path(os.environ.get("TOKENGEOM_SITE") or PROJECT / "_build" / "quick" / "html")
+    names = sorted(page.relative_to(site).as_posix() for page in site.rglob("*.html") if "_static" not in page.parts)
+    found = defaultdict(list)
+    with browsing.browser() as started, browsing.served(site) as base:
+        assert names, (
+            f"there is no site in {site}: build it with make book, or name another with make browser-test SITE="
+        )
+        for name in names:
+            findings, sizes = browsing.examine(started, base, site, name)
+            findings["heavy"] = too_heavy(name, sizes)
+            for topic, some in findings.items():
+                found[topic] += some
+    return found
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("topic", [*TOPICS, "heavy"])
+def test_every_page_can_be_read_by_everyone(whole, topic):
+    assert not whole[topic], report(whole[topic])

@@ -1,0 +1,265 @@
+"""The extensions in book/extensions, and what they make of the built pages."""
+
+import html
+import importlib.util
+import json
+import re
+import sys
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from conftest import PROJECT
+from pybtex.database import Entry, Person, parse_file
+
+from tokengeom_utils.site.build import chapters
+
+SOURCES = chapters(PROJECT)
+#: hosts that a page may name; nothing is loaded from any of them
+HOSTS = {
+    "arxiv.org",
+    "doi.org",
+    "www.jmlr.org",
+    "jmlr.org",
+    "www.jstor.org",
+    "www.inference.org.uk",
+}
+LABELS = re.compile(
+    r"Imports and parameters|Imports|Parameters|Preparation|Rerun this chapter|Reproduce this figure"
+    r"|Code of (?:figure [\d.]+|this (?:table|list|paragraph|output)|these paragraphs)"
+    r"|Solution to Exercise [\d.]+ \(.+\)"
+)
+
+
+def extension(name):
+    """One of the Sphinx extensions of the book."""
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "book" / "extensions" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # everything in the folder becomes part of the site
+        spec.loader.exec_module(module)
+    return module
+
+
+folds, markup, lean, references = map(extension, ("folds", "markup", "lean", "references"))
+
+
+# --- code ---
+
+
+def text_of(markup):
+    return html.unescape(re.sub("<[^>]*>", "", markup))
+
+
+@pytest.mark.parametrize("source", ["a = 1", "", "if a:\n    b = 2\n\n\nc = 3", '"""One\n  two"""\n'])
+def test_lines_with_a_hanging_indent_have_the_same_text(source):
+    page = f'<div class="highlight"><pre>{source}</pre></div><pre>not\nthis</pre>'
+    made = markup.hang(page)
+    assert text_of(made) == text_of(page) and made.endswith("<pre>not\nthis</pre>")
+    assert made.count('class="line"') == len(source.splitlines())
+
+
+def test_a_line_that_continues_below_itself_does_so_behind_its_indent():
+    made = markup.hang('<div class="highlight"><pre><span class="k">if</span> a:\n    <span>b</span>\n</pre></div>')
+    assert '<span class="line"><span class="k">if</span> a:\n</span>' in made
+    assert '<span class="line" style="--indent:4">    <span>b</span>\n</span>' in made
+
+
+def test_an_element_that_goes_over_several_lines_is_left_alone():
+    page = '<div class="highlight"><pre><a href="x">one\ntwo</a>\nthree</pre></div>'
+    assert markup.hang(page) == page.replace("three", '<span class="line">three</span>')
+
+
+# --- tables ---
+
+PANDAS = """<div><style scoped>.dataframe { color: red }</style><table border="1" class="dataframe"><thead>
+<tr style="text-align: right;"><th></th><th>dimension</th><th>kind</th></tr><tr><th>layer</th><th></th><th></th></tr>
+</thead><tbody><tr><th>0</th><td>-1.5</td><td>a</td></tr><tr><th>1</th><td>&lt; 0.001</td><td>2</td></tr></tbody>
+</table></div>"""
+
+
+def test_a_table_of_pandas_has_one_head_row_whose_cells_say_what_they_head():
+    table = BeautifulSoup(markup.table_html(PANDAS), "html.parser").table
+    assert [cell.text for cell in table.thead("th")] == ["layer", "dimension", "kind"]
+    assert {cell["scope"] for cell in table.thead("th")} == {"col"} and table.tbody.th["scope"] == "row"
+    assert table.parent["class"] == ["pst-scrollable-table-container"]
+    assert "style" not in markup.table_html(PANDAS) and "border" not in table.attrs
+
+
+def test_columns_of_numbers_are_marked_and_have_true_minus_signs():
+    table = BeautifulSoup(markup.table_html(PANDAS), "html.parser").table
+    assert [cell.text for cell in table(class_="number")] == ["dimension", "\N{MINUS SIGN}1.5", "< 0.001"]
+    for text in ("1,399", "9.5e-07", "85%", "+0.1%", "nan", "", "12 s", "1.5\N{MULTIPLICATION SIGN}"):
+        assert markup.NUMBER.fullmatch(text), text
+    for text in ("layer 3", "pass", "1 of 2", "2501.10573v1"):
+        assert not markup.NUMBER.fullmatch(text), text
+
+
+def test_a_table_without_names_keeps_its_heads_and_has_no_empty_one():
+    page = '<table class="dataframe"><thead><tr><th></th><th>d</th></tr></thead><tr><th>a</th><td>x</td></tr></table>'
+    table = BeautifulSoup(markup.table_html(page), "html.parser").table
+    assert [cell.text for cell in table("th")] == ["d", "a"] and table.td.text == ""
+
+
+def test_a_table_of_many_columns_names_its_cells():
+    columns = "abcde"
+    page = '<table class="table"><thead><tr>{}</tr></thead><tbody><tr>{}</tr></tbody></table>'.format(
+        "".join(f'<th class="head">{name}</th>' for name in columns), "<td>1</td>" * len(columns)
+    )
+    table = BeautifulSoup(markup.card_html(page), "html.parser").table
+    assert table["class"] == ["table", "cards"] and [cell["data-head"] for cell in table("td")] == list(columns)
+    few = page.replace('<th class="head">e</th>', "")
+    assert "cards" not in markup.card_html(few)
+    assert "<td></td>" in markup.card_html(page.replace('<th class="head">a</th>', '<th class="head"></th>'))
+
+
+# --- bibliography ---
+
+
+def entry(*authors, year="2020", title="A"):
+    return Entry("misc", fields={"year": year, "title": title}, persons={"author": [Person(name) for name in authors]})
+
+
+def test_works_are_named_as_the_text_cites_them():
+    names = references.short_names
+    assert names(entry("Lovelace, Ada")) == "Lovelace"
+    assert names(entry("van der Maaten, L.", "P{\\'o}lya, G.")) == "van der Maaten and Pólya"
+    assert names(entry("A, B", "C, D", "E, F")) == names(entry("A, B", "others")) == "A et al."
+
+
+def test_works_of_the_same_authors_and_year_get_letters():
+    same, other = ("A, B", "C, D", "E, F"), ("A, B", "others")
+    works = [entry(*same, title="Second"), entry(*other, title="First"), entry("A, B"), entry(*same, year="2021")]
+    for _ in range(2):
+        references.tell_apart(works)
+        assert [work.fields["year"] for work in works] == ["2020a", "2020b", "2020", "2021"]
+
+
+def test_others_are_no_author_and_arxiv_is_linked_once():
+    work = entry("Lovelace, Ada", "others")
+    work.fields.update({"eprint": "2501.10573", "archiveprefix": "arXiv", "doi": "10.48550/arXiv.2501.10573"})
+    references.tell_apart([work])
+    (made,) = references.AuthorYear(label_style=references.Labels).format_entries([work])
+    text = str(made.text)
+    assert made.label == "Lovelace et al., 2020" and text.startswith("Ada Lovelace et al.<newblock>")
+    assert text.count("2501.10573") == 1
+
+
+def test_the_labels_of_the_bibliography_differ():
+    entries = list(parse_file(PROJECT / "book" / "references.bib").entries.values())
+    references.tell_apart(entries)
+    labels = references.Labels().format_labels(entries)
+    assert len(set(labels)) == len(labels) and all(re.search(r", \d{4}[a-h]?$", label) for label in labels)
+
+
+# --- built pages ---
+
+
+@pytest.fixture(scope="module")
+def site(book):
+    return book[1] / "html"
+
+
+@pytest.fixture(scope="module")
+def soups(site):
+    pages = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    return {path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(), "html.parser") for path in pages}
+
+
+def test_links_lead_only_to_hosts_that_are_meant(soups):
+    """A file name that ends like a domain is no address."""
+    found = {}
+    for name, soup in soups.items():
+        for link in soup(["a", "link", "script", "img"]):
+            if host := urlsplit(link.get("href") or link.get("src") or "").netloc:
+                found.setdefault(host, name)
+    assert found.keys() <= HOSTS, {host: name for host, name in found.items() if host not in HOSTS}
+
+
+def test_every_fold_says_what_it_holds(soups):
+    for name, soup in soups.items():
+        for summary in soup("summary"):
+            if summary.parent.find_parent(class_="bd-sidebar"):
+                continue
+            label = " ".join(summary.get_text(" ", strip=True).split())
+            assert LABELS.fullmatch(label), f"{name}: {label}"
+            assert not summary.get("aria-label") and not summary("a")
+
+
+def test_the_code_of_a_figure_is_above_that_figure(soups):
+    seen = 0
+    for name, soup in soups.items():
+        for summary in soup("summary", string=re.compile("Code of figure")):
+            cell = summary.find_parent(class_="cell")
+            number = cell.find("figcaption").find(class_="caption-number").text
+            assert re.search(r"[\d.]+\d", number)[0] == summary.text.rsplit(" ", 1)[1], f"{name}: {summary.text}"
+            seen += 1
+    assert seen > 40
+
+
+def test_imports_and_parameters_are_in_one_fold_above_all_other_code(soups):
+    for source in SOURCES:
+        labels = [summary.text.strip() for summary in soups[f"notebooks/{source.stem}.html"].main("summary")]
+        assert labels[0] in ("Imports and parameters", "Parameters") and labels.count("Parameters") <= 1
+        assert sum("arameters" in label for label in labels) == 1
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
+def test_a_page_shows_the_code_that_ran(book, soups, source):
+    """Wrapping, links and folds leave every character where it was, in the same order."""
+    notebook = nbformat.read(book[1] / "chapters" / f"{source.stem}.ipynb", 4)
+    ran = [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    soup = soups[f"notebooks/{source.stem}.html"]
+    shown = [pre.text.strip() for pre in soup.select(".cell_input div.highlight pre")]
+    assert [re.sub(r"^%%.*\n", "", code) for code in shown] == [re.sub(r"^%%.*\n", "", code) for code in ran]
+
+
+def test_tables_have_no_empty_heads(soups):
+    for name, soup in soups.items():
+        assert not [head for head in soup("th") if not head.get_text(strip=True) and not head("img")], name
+        assert not soup.select("table.dataframe style, table[border]"), name
+
+
+def test_ids_are_unique(soups):
+    for name, soup in soups.items():
+        ids = [element["id"] for element in soup.select("[id]")]
+        assert len(set(ids)) == len(ids), f"{name}: {sorted({one for one in ids if ids.count(one) > 1})}"
+
+
+def test_pages_have_one_first_level_heading(soups):
+    assert not {name: soup("h1") for name, soup in soups.items() if len(soup("h1")) > 1}
+
+
+def test_citations_name_an_entry_of_the_bibliography(soups):
+    labels = {
+        citation["id"]: citation.find(class_="label").text.strip("[]")
+        for citation in soups["book/bibliography.html"](class_="citation")
+    }
+    assert list(labels.values()) == sorted(labels.values(), key=str.lower) or len(labels) > 40
+    for name, soup in soups.items():
+        for link in soup.select("a[href*='bibliography.html#']"):
+            label = labels.get(link["href"].split("#")[1])
+            assert label and label.endswith(re.sub(r"[^\w].*[^\w]", "", link.text)[-5:].strip(", ")), (name, link.text)
+
+
+# --- weight ---
+
+
+def test_pages_load_no_script_that_they_do_not_use(site):
+    for path in site.rglob("*.html"):
+        page = path.read_text()
+        for word in ("thebe", "togglebutton", "unpkg", "fontawesome.js", "tex-chtml"):
+            assert word not in re.sub(r"<(main|article).*</\1>", "", page, flags=re.S), f"{path.name}: {word}"
+
+
+def test_scripts_and_their_parts_exist_and_are_small(site):
+    page = (site / "notebooks" / f"{SOURCES[2].stem}.html").read_text()
+    scripts = {
+        (site / "notebooks" / name.split("?")[0]).resolve() for name in re.findall(r'<script[^>]+src="([^"]+)"', page)
+    }
+    parts = json.loads(re.search(r"window\.MathJax = (\{.*?\})</script>", page)[1])["loader"]["load"]
+    scripts |= {(site / "_static" / "mathjax" / f"{name}.js").resolve() for name in [*parts, "core"]}
+    assert sum(path.stat().st_size for path in scripts) < 1_000_000
+    assert not list(site.rglob("*.map"))
+    assert sum(path.stat().st_size for path in (site / "_static").rglob("*") if path.is_file()) < 12_000_000
