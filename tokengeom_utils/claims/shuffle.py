@@ -35,11 +35,13 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     parts, ours = [], []
     for scale in (2, 4, 8):
         if scale not in survey.every.scale.values:
-            parts.append(untested(f"scale {scale}", "not in the survey"))
+            parts.append(untested(f"higher at scale {scale}", "not in the survey"))
             continue
         values = survey.by_degree("intrinsic_dimension", scale=scale)[:, [survey.at(0), survey.at(full)]]
         first, last = survey.heights(values).T
-        parts.append(survey.paired(f"scale {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale)))
+        parts.append(
+            survey.paired(f"higher at scale {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale))
+        )
         highest = np.fmax.reduce(mean(values, 0), axis=-1)
         ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scale {scale}")
     yield Measured("; ".join(ours) + " (peaks of the mean profiles).", parts)
@@ -93,13 +95,13 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
     parts, ours = [], []
     for scale in (2, 4):
         if scale not in survey.every.scale.values:
-            parts.append(untested(f"scale {scale}", "not in the survey"))
+            parts.append(untested(f"lower at scale {scale}", "not in the survey"))
             continue
         contrast = survey.contrast("intrinsic_dimension", scale=scale)
         theirs = published.profile("intrinsic_dimension", scale, 0) - published.profile("intrinsic_dimension", scale, 5)
         parts.append(
             survey.paired(
-                f"scale {scale}",
+                f"lower at scale {scale}",
                 mean(-contrast[:, late], -1),
                 theirs=theirs.loc[int(np.ceil(0.6 * PAPER_LAYERS)) : PAPER_LAYERS - 1, "Llama-3-8B"].mean(),
             )
