@@ -26,7 +26,7 @@ ACCENT: Color = _CB[3]  #: whatever a figure contrasts with it
 NEUTRAL = "0.45"  #: references and expectations
 PAPER_MODELS: dict[str, Color] = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
 _EIGHT: list[Color] = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
-DOMAIN_COLORS: list[Color] = _EIGHT + [(0.5 * r, 0.5 * g, 0.5 * b) for r, g, b in _EIGHT]  #: eight, then darker
+DOMAIN_COLORS: list[Color] = _EIGHT + [(0.65 * r, 0.65 * g, 0.65 * b) for r, g, b in _EIGHT]  #: eight, then darker
 MIN_PROMPTS = 4  #: with fewer prompts, a confidence band would fill the panel
 
 
@@ -156,6 +156,42 @@ def domain_colors(domains: Iterable[object]) -> dict[str, Color]:
     (['code', 'speech'], True)
     """
     return {domain: DOMAIN_COLORS[i % len(DOMAIN_COLORS)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
+
+
+def domain_dots(ax: Axes, x: ArrayLike, y: ArrayLike, domains: Iterable[object], **style: Any) -> None:
+    """Draw one dot for each prompt, in the color of its domain; from the ninth domain on, a triangle.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, y : array_like, shape (prompt,)
+    domains : iterable of str
+        The domain of every prompt. Each becomes one entry of a legend.
+    **style
+        Options of :meth:`matplotlib.axes.Axes.scatter`.
+
+    See Also
+    --------
+    tokengeom_utils.figures.domain_colors : the colors alone.
+
+    Notes
+    -----
+    First used in the chapter *The shuffle control*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> fig, ax = tg.figures.plt.subplots()
+    >>> tg.figures.domain_dots(ax, [1, 2, 3], [4, 5, 6], ["code", "speech", "code"])
+    >>> [(dots.get_label(), len(dots.get_offsets())) for dots in ax.collections]
+    [('code', 2), ('speech', 1)]
+    >>> tg.figures.plt.close(fig)
+    """
+    x, y, kinds = np.asarray(x), np.asarray(y), np.array([str(domain) for domain in domains])
+    style = {"s": 26, "edgecolor": "white", "linewidth": 0.4, **style}
+    for i, (domain, color) in enumerate(domain_colors(kinds).items()):
+        rows = kinds == domain
+        ax.scatter(x[rows], y[rows], color=color, marker="o^"[i // len(_EIGHT) % 2], label=domain, **style)
 
 
 def mean_band(ax: Axes, x: ArrayLike, values: ArrayLike, color: Any, label: str | None = None, **style: Any) -> None:
@@ -289,6 +325,7 @@ __all__ = [
     "degree_colors",
     "depth_axis",
     "domain_colors",
+    "domain_dots",
     "mean_band",
     "paper_curves",
     "plt",
