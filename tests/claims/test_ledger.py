@@ -307,7 +307,9 @@ def test_prompts_with_other_texts_are_not_compared():
     with_texts = [one.assign_coords(sha256=("prompt", hashes)) for one in (results, twin)]
     assert any(part.beyond for claim in evaluate(*with_texts) for part in claim.parts)
     other = with_texts[1].assign_coords(sha256=("prompt", hashes[::-1]))
-    assert not any(part.beyond for claim in evaluate(with_texts[0], other) for part in claim.parts)
+    longer = with_texts[1].assign_attrs(n_tokens=4096)
+    for unlike in (other, longer):
+        assert not any(part.beyond for claim in evaluate(with_texts[0], unlike) for part in claim.parts)
 
 
 # --- the committed survey -----------------------------------------------------------------------
