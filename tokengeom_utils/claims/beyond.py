@@ -94,7 +94,8 @@ def beyond_the_twin(
 def common_prompts(results: "xr.Dataset", twin: "xr.Dataset") -> tuple["xr.Dataset", "xr.Dataset"]:
     """Return both surveys on the prompts, texts, and degrees that both hold; without any, two empty surveys."""
     have, want = ({(p, h): i for i, (p, h) in enumerate(_texts(survey))} for survey in (results, twin))
-    shared = [text for text in have if text in want]
+    alike = results.attrs.get("n_tokens") == twin.attrs.get("n_tokens")
+    shared = [text for text in have if alike and text in want]  # of other lengths, the same texts are other prompts
     degrees = [s for s in results.shuffle.values if s in twin.shuffle.values]
     first = results.isel(prompt=[have[text] for text in shared]).sel(shuffle=degrees)
     second = twin.isel(prompt=[want[text] for text in shared]).sel(shuffle=degrees)

@@ -62,8 +62,6 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
                 "strongest in the first half",
                 lead,
                 words=f"{COVARIANCE}, strongest layer of the first half of the depth against that of the second",
-                theirs=published.lead_of_first_half(theirs.loc[1:]),
-                effect=np.nansum(lead),
                 given=strongest,
             ),
         ],

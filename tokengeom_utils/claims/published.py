@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..surveys.paper import PAPER_LAYERS, open_paper
+from ..surveys.paper import open_paper
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +63,6 @@ def rise(scale: int, low: int = 0, high: int = 5) -> float:
     """Return by how much the peak is higher at one degree of shuffling than at another, mean over models."""
     first, last = peaks(scale, low), peaks(scale, high)
     return float(np.mean([last[model].height - first[model].height for model in MODELS]))
-
-
-def lead_of_first_half(table: "pd.DataFrame") -> float:
-    """Return the maximum over the first half of the layers minus that over the second, mean over models."""
-    early = table.index <= PAPER_LAYERS // 2
-    return float((table[early].max() - table[~early].max()).mean())
 
 
 def each(text: Callable[[str], str]) -> str:

@@ -43,7 +43,6 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     early, late = (kinds[every, survey.highest_elsewhere(kinds, half)] for half in (depth <= 0.5, depth > 0.5))
     theirs = [peaks[m].height - published.profile("intrinsic_dimension", 2)[m] for m in published.MODELS]
     drop = np.mean([one.loc[[1, PAPER_LAYERS, PAPER_LAYERS - 1]] for one in theirs], axis=0)
-    lead = published.lead_of_first_half(published.profile("intrinsic_dimension", 2).loc[1:])
     ends = {"the first layer": 0, "the last layer": -1, "the layer before it": -2}
     words = "height of each kind at the peak of the other half of the kinds"
     yield Measured(
@@ -64,7 +63,6 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
                 early - late,
                 words="highest layer of the first half of the depth against that of the second, both chosen on the "
                 "other half of the kinds",
-                theirs=lead,
             ),
         ],
         f"The last layer is taken after the final norm, as in the paper; before it, in layer {survey.layers[-2]}, the "

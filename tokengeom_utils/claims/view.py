@@ -199,8 +199,8 @@ class SurveyView:
         for degree, own in enumerate(average.argmax(-1)):
             gain = profiles[:, degree, own] - profiles[:, degree, common]
             gain = gain[np.isfinite(gain)]
-            error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-            found.append(own if gain.mean() > CLEARLY * error else common)
+            clear = len(gain) > 1 and gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain))
+            found.append(own if clear else common)
         return np.array(found)
 
     # Parts.

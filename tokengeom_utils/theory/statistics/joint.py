@@ -124,9 +124,10 @@ def joint_p_values(
 
     References
     ----------
-    Westfall and Young, *Resampling-based multiple testing* (1993). Canay, Romano and Shaikh,
-    *Randomization tests under an approximate symmetry assumption*, Econometrica 85 (2017), for sign flips of few
-    units.
+    Westfall and Young, *Resampling-based multiple testing* (1993). Romano and Wolf, *Exact and approximate stepdown
+    methods for multiple hypothesis testing*, Journal of the American Statistical Association 100 (2005). Canay, Romano
+    and Shaikh, *Randomization tests under an approximate symmetry assumption*, Econometrica 85 (2017), for sign flips
+    of few units.
 
     Examples
     --------
