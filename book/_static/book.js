@@ -3,11 +3,11 @@
   const SCROLLS = "pre, .math, .cell_output > .output, .pst-scrollable-table-container";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // Bootstrap's way of watching the sections marks none in most positions of a long page.
+  // The theme marks sections in a list of another name than its pages have, and none between two short sections.
   document.body.removeAttribute("data-bs-spy");
 
   function contents() {
-    const nav = document.querySelector(".bd-toc-nav");
+    const nav = document.querySelector("#pst-page-toc-nav, .bd-toc-nav");
     if (!nav) return () => {};
     const places = all("a.nav-link[href^='#']", nav).map((link) => ({
       link,
@@ -57,8 +57,9 @@
     });
   }
 
-  // The arrows in the list of pages have no text of their own.
-  function nameArrows() {
+  // What is said is what is shown: arrows have no text of their own, and the button for the search shows its keys too.
+  function nameControls() {
+    all(".search-button__button").forEach((button) => button.removeAttribute("aria-label"));
     all(".bd-sidebar-primary summary").forEach((arrow) => {
       const link = arrow.closest("li").querySelector("a");
       if (link) arrow.setAttribute("aria-label", `Pages below ${link.textContent.trim()}`);
@@ -66,7 +67,7 @@
   }
 
   function start() {
-    nameArrows();
+    nameControls();
     const mark = contents();
     let waiting = false;
     const soon = (task) => () => {

@@ -188,8 +188,6 @@ def describe(doctree):
 
 def page(app, name, template, context, doctree):
     """Finish the HTML of a page."""
-    if context.get("title") == context["docstitle"]:
-        context["docstitle"] = ""  # the title of the book once, not twice
     if doctree is not None and (text := escape(describe(doctree))):
         title, site = escape(BeautifulSoup(context["title"], "html.parser").text), escape(app.config.html_title)
         context["metatags"] += (

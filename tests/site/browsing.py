@@ -36,7 +36,7 @@ PRINTED = """() => {
   const shown = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.getClientRects().length);
   const style = (one) => getComputedStyle(one);
   return [
-    ...shown("details.code, details.reproduce, details:not([open]), .copybtn, .bd-sidebar-primary, .bd-sidebar-secondary"),
+    ...shown("details.code, details.reproduce, details:not([open]), .copybtn, .bd-sidebar"),
     ...shown("main pre").filter((pre) => pre.scrollWidth > pre.clientWidth + 1 || style(pre).breakInside !== "auto"),
     ...shown("main figure").filter((figure) => style(figure).breakInside !== "avoid"),
   ].map((one) => `${one.tagName} ${one.className} "${one.textContent.trim().slice(0, 50)}"`);
