@@ -85,7 +85,7 @@ def measured(name: str = "standard") -> list[Row]:
 
     return [
         row("degrees permuted", synthetic.permuted_degrees, *DEGREE_CLAIMS),
-        row("degrees reversed", synthetic.reversed_degrees, *DEGREE_CLAIMS, is_null=False),
+        row("degrees reversed", synthetic.reversed_degrees, 2, 3, 6, 15, is_null=False),
         row("loss mirrored", synthetic.mirrored_loss, 10, 11, is_null=False),
         row("prompts drawn again", synthetic.resampled, is_null=False),
     ]
