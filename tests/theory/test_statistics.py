@@ -121,6 +121,25 @@ def test_bootstrap_is_repeatable_and_resamples_arrays_together():
     np.testing.assert_allclose(bootstrap_interval(pearson, X, 2 * X, n_bootstrap=50), 1)
 
 
+def test_the_bootstrap_of_any_statistic_draws_the_groups_that_the_one_of_correlations_draws():
+    groups = np.random.default_rng(1).permutation(np.repeat(list("abcdefg"), [3, 9, 2, 5, 8, 6, 7]))
+    draws = bootstrap_draws(pearson, X, Y, n_bootstrap=300, seed=3, groups=groups)
+    np.testing.assert_allclose(draws, bootstrap_correlations(X, Y, n_bootstrap=300, seed=3, groups=groups), atol=1e-12)
+    whole = bootstrap_draws(lambda x: len(x), X, n_bootstrap=50, groups=["all"] * 40)
+    assert (whole == 40).all()
+    with pytest.raises(tg.InputError, match="39 groups for 40 prompts"):
+        bootstrap_interval(pearson, X, Y, groups=groups[1:])
+
+
+def test_an_interval_of_groups_is_wide_where_prompts_of_a_group_are_alike():
+    level = np.repeat(np.random.default_rng(2).normal(size=12), 10)
+    groups, values = np.repeat(np.arange(12), 10), level + 0.1 * np.random.default_rng(3).normal(size=120)
+    by_prompt, by_group = (
+        np.subtract(*bootstrap_interval(lambda x: x.mean(-1), values, groups=each)[::-1]) for each in (None, groups)
+    )
+    assert 2 < by_group / by_prompt < 4  # about the root of 10
+
+
 def test_fisher_interval_agrees_with_scipy_and_at_its_limits():
     r = scipy.stats.pearsonr(X, Y)
     for level in (0.9, 0.95):
