@@ -158,6 +158,42 @@ def domain_colors(domains: Iterable[object]) -> dict[str, Color]:
     return {domain: DOMAIN_COLORS[i % len(DOMAIN_COLORS)] for i, domain in enumerate(dict.fromkeys(map(str, domains)))}
 
 
+def domain_dots(ax: Axes, x: ArrayLike, y: ArrayLike, domains: Iterable[object], **style: Any) -> None:
+    """Draw one dot for each prompt, in the color of its domain; from the ninth domain on, a triangle.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, y : array_like, shape (prompt,)
+    domains : iterable of str
+        The domain of every prompt. Each becomes one entry of a legend.
+    **style
+        Options of :meth:`matplotlib.axes.Axes.scatter`.
+
+    See Also
+    --------
+    tokengeom_utils.figures.domain_colors : the colors alone.
+
+    Notes
+    -----
+    First used in the chapter *The shuffle control*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> fig, ax = tg.figures.plt.subplots()
+    >>> tg.figures.domain_dots(ax, [1, 2, 3], [4, 5, 6], ["code", "speech", "code"])
+    >>> [(dots.get_label(), len(dots.get_offsets())) for dots in ax.collections]
+    [('code', 2), ('speech', 1)]
+    >>> tg.figures.plt.close(fig)
+    """
+    x, y, kinds = np.asarray(x), np.asarray(y), np.array([str(domain) for domain in domains])
+    style = {"s": 26, "edgecolor": "white", "linewidth": 0.4, **style}
+    for i, (domain, color) in enumerate(domain_colors(kinds).items()):
+        rows = kinds == domain
+        ax.scatter(x[rows], y[rows], color=color, marker="o^"[i // len(_EIGHT) % 2], label=domain, **style)
+
+
 def mean_band(ax: Axes, x: ArrayLike, values: ArrayLike, color: Any, label: str | None = None, **style: Any) -> None:
     """Draw the mean over prompts with its 95% confidence band.
 
@@ -289,6 +325,7 @@ __all__ = [
     "degree_colors",
     "depth_axis",
     "domain_colors",
+    "domain_dots",
     "mean_band",
     "paper_curves",
     "plt",
