@@ -26,7 +26,7 @@ ACCENT: Color = _CB[3]  #: whatever a figure contrasts with it
 NEUTRAL = "0.45"  #: references and expectations
 PAPER_MODELS: dict[str, Color] = {"Llama-3-8B": _CB[1], "Mistral-7B": _CB[2], "Pythia-6.9B": _CB[4]}
 _EIGHT: list[Color] = [_CB[i] for i in (0, 3, 2, 4, 9, 5, 7, 1)]
-DOMAIN_COLORS: list[Color] = _EIGHT + [(0.5 * r, 0.5 * g, 0.5 * b) for r, g, b in _EIGHT]  #: eight, then darker
+DOMAIN_COLORS: list[Color] = _EIGHT + [(0.65 * r, 0.65 * g, 0.65 * b) for r, g, b in _EIGHT]  #: eight, then darker
 MIN_PROMPTS = 4  #: with fewer prompts, a confidence band would fill the panel
 
 
