@@ -1,6 +1,6 @@
 // The contents beside a page mark the section that is read; whatever scrolls can be reached by keyboard.
 (() => {
-  const SCROLLS = "pre, .math, .cell_output > .output, .pst-scrollable-table-container";
+  const SCROLLS = "pre, .math, div.math mjx-container, .cell_output > .output, .pst-scrollable-table-container";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
   // The theme marks sections in a list of another name than its pages have, and none between two short sections.
@@ -43,8 +43,16 @@
     };
   }
 
-  // A formula that is wider than its line becomes a line of its own, which scrolls.
+  // A display formula that is a little too wide becomes smaller, down to four fifths; a wider one scrolls. A formula in
+  // a line of text that is wider than the line becomes a line of its own, which scrolls.
   function measure() {
+    all("div.math").forEach((box) => {
+      const drawn = box.querySelector("mjx-container");
+      if (!drawn || !drawn.clientWidth) return;
+      box.style.fontSize = "";
+      const fits = drawn.clientWidth / drawn.scrollWidth;
+      if (fits < 1) box.style.fontSize = `${Math.max(0.98 * fits, 0.8)}em`;
+    });
     all("span.math:not(.wide)").forEach((formula) => {
       const drawn = formula.querySelector("mjx-container");
       const line = formula.closest("p, li, td, th, dd, dt, figcaption, summary, h1, h2, h3, h4");
@@ -59,7 +67,7 @@
 
   // What is said is what is shown: arrows have no text of their own, and the button for the search shows its keys too.
   function nameControls() {
-    all(".search-button__button").forEach((button) => button.removeAttribute("aria-label"));
+    all(".search-button-field").forEach((button) => button.removeAttribute("aria-label"));
     all(".bd-sidebar-primary summary").forEach((arrow) => {
       const link = arrow.closest("li").querySelector("a");
       if (link) arrow.setAttribute("aria-label", `Pages below ${link.textContent.trim()}`);

@@ -51,6 +51,12 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def pages(site):
+    """The pages of a site, as paths in it; without the one that only leads on to the first page."""
+    found = (page for page in Path(site).rglob("*.html") if "_static" not in page.parts)
+    return sorted(p.relative_to(site).as_posix() for p in found if 'http-equiv="refresh"' not in p.read_text()[:600])
+
+
 @contextmanager
 def served(site):
     """The address at which a folder is served."""

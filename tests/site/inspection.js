@@ -53,7 +53,7 @@
   const labels = all("summary, button").filter((element) => isShown(element)
     && !(element.textContent.trim() || element.getAttribute("aria-label") || element.title)).map(name);
 
-  const stops = all("mjx-container[tabindex='0']").map(name);
+  const stops = all("mjx-container[tabindex='0']").filter((drawn) => drawn.scrollWidth <= drawn.clientWidth + 1).map(name);
 
   return { images, formulas, wide, code, clipped, display, unreachable, anchors, labels, stops };
 }

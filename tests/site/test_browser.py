@@ -73,7 +73,7 @@ def test_two_pages_can_be_read_by_everyone(sample, topic):
 def whole():
     """The findings on every page of a built site, by topic."""
     site = Path(os.environ.get("TOKENGEOM_SITE") or PROJECT / "_build" / "quick" / "html")
-    names = sorted(page.relative_to(site).as_posix() for page in site.rglob("*.html") if "_static" not in page.parts)
+    names = browsing.pages(site)
     found = defaultdict(list)
     with browsing.browser() as started, browsing.served(site) as base:
         assert names, (

@@ -21,7 +21,7 @@ HOSTS = {
     "arxiv.org",
     "doi.org",
     "www.jmlr.org",
-    "jmlr.org",
+    "openreview.net",
     "www.jstor.org",
     "www.inference.org.uk",
 }
@@ -236,21 +236,22 @@ def test_citations_name_an_entry_of_the_bibliography(soups):
         citation["id"]: citation.find(class_="label").text.strip("[]")
         for citation in soups["book/bibliography.html"](class_="citation")
     }
-    assert list(labels.values()) == sorted(labels.values(), key=str.lower) or len(labels) > 40
+    year = re.compile(r"\d{4}[a-h]?$")
+    assert len(labels) > 40
     for name, soup in soups.items():
         for link in soup.select("a[href*='bibliography.html#']"):
-            label = labels.get(link["href"].split("#")[1])
-            assert label and label.endswith(re.sub(r"[^\w].*[^\w]", "", link.text)[-5:].strip(", ")), (name, link.text)
+            label = labels[link["href"].split("#")[1]]
+            assert year.search(label)[0] == year.search(link.text.strip("[]"))[0], (name, label, link.text)
 
 
 # --- weight ---
 
 
 def test_pages_load_no_script_that_they_do_not_use(site):
-    for path in site.rglob("*.html"):
-        page = path.read_text()
+    for path in [*site.glob("*.html"), *site.glob("book/*.html"), *site.glob("notebooks/*.html")]:
+        page = re.sub(r"<main.*</main>", "", path.read_text(), flags=re.S)
         for word in ("thebe", "togglebutton", "unpkg", "fontawesome.js", "tex-chtml"):
-            assert word not in re.sub(r"<(main|article).*</\1>", "", page, flags=re.S), f"{path.name}: {word}"
+            assert word not in page, f"{path.name}: {word}"
 
 
 def test_scripts_and_their_parts_exist_and_are_small(site):

@@ -36,10 +36,12 @@ class Predictions:
 
     .. math::
 
-        \mathtt{entropy} = -\sum_\alpha p_\alpha \ln p_\alpha, \quad
-        \mathtt{top\_mass} = \sum_{\mathrm{top}} p_\alpha, \quad
-        \mathtt{top\_entropy} = -\sum_{\mathrm{top}} p_\alpha \ln p_\alpha, \quad
-        \mathtt{top\_width} = \max_{\mathrm{top}} z_\alpha - \min_{\mathrm{top}} z_\alpha .
+        \begin{aligned}
+        \mathtt{entropy} &= -\sum_\alpha p_\alpha \ln p_\alpha, &
+        \mathtt{top\_entropy} &= -\sum_{\mathrm{top}} p_\alpha \ln p_\alpha, \\
+        \mathtt{top\_mass} &= \sum_{\mathrm{top}} p_\alpha, &
+        \mathtt{top\_width} &= \max_{\mathrm{top}} z_\alpha - \min_{\mathrm{top}} z_\alpha .
+        \end{aligned}
 
     Entropies are in nats; the vocabulary-sized input is not kept.
 

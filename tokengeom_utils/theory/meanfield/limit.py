@@ -9,7 +9,7 @@ from .dynamics import Kind, check_kind
 def stability_rate(beta: ArrayLike, kind: Kind = "SA") -> np.ndarray:
     r"""Compute a rate at which the distance between two moving measures grows at most.
 
-    .. math:: W_2(\mu_t, \nu_t) \le e^{Ct}\, W_2(\mu_0, \nu_0) , \qquad
+    .. math:: W_2(\mu_t, \nu_t) \le e^{Ct}\, W_2(\mu_0, \nu_0) , \\
               C = 1 + \beta + (1 + 2\beta) e^\beta \ \text{(SA)} , \qquad 2 (1 + \beta) e^\beta \ \text{(USA)}
 
     The bound holds for all measures on the sphere, in every dimension. It is far from sharp.
@@ -60,7 +60,7 @@ def part_error(times: ArrayLike, n_part: ArrayLike, beta: ArrayLike, kind: Kind 
     r"""Compute a bound on the error made by letting a random part of a cloud move by itself.
 
     .. math:: \Big( \mathbb{E}\, \frac1m \sum_i \|x_i(t) - y_i(t)\|^2 \Big)^{1/2}
-              \le \frac{G}{\sqrt m} \cdot \frac{e^{Ct} - 1}{C} , \qquad
+              \le \frac{G}{\sqrt m} \cdot \frac{e^{Ct} - 1}{C} , \\
               G = 2 e^{2\beta} \ \text{(SA)} , \qquad e^\beta \ \text{(USA)}
 
     Here :math:`x_i` are m tokens that are drawn at random and see only each other, :math:`y_i` are the same tokens in
