@@ -157,7 +157,8 @@ def _summary(claim):
     tested = [part for part in claim.parts if part.outcome != "untested"]
     agree, sizes = [part.agree for part in tested], [part.size for part in tested if part.size == part.size]
     kinds = f"{between(min(agree), max(agree), 0)} of {max(part.kinds for part in tested)}" if tested else ""
-    return {"kinds": kinds, "size": between(min(sizes), max(sizes)) if sizes else ""}
+    size = between(min(sizes), max(sizes)).replace("-", "\N{MINUS SIGN}") if sizes else ""
+    return {"kinds": kinds, "size": size}
 
 
 def parts_table(claims: Sequence[Claim]) -> "pd.DataFrame":
