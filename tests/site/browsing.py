@@ -31,6 +31,29 @@ AXE = """async () => {
   return found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) =>
     nodes.map(({ html, any: [why] }) => `${id}: ${html.slice(0, 110)} ${why ? why.message : ""}`));
 }"""
+# At every height of the page, the contents beside it mark a section.
+SCROLLED = """async () => {
+  const column = document.querySelector("#pst-page-toc-nav");
+  if (!column || !column.querySelector("a")) return [];
+  const heights = [0, 0.03, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.97, 1];
+  const missed = [];
+  for (const share of heights) {
+    window.scrollTo(0, share * (document.documentElement.scrollHeight - window.innerHeight));
+    await new Promise((done) => setTimeout(done, 60));
+    const marked = column.querySelectorAll("a[aria-current]").length;
+    if (marked !== 1) missed.push(`${marked} sections are marked at ${100 * share}% of the page`);
+  }
+  return missed;
+}"""
+# Code that a reader selects, or copies with the button, is the code that ran.
+COPIED = """() => [...document.querySelectorAll("main div.highlight pre")].flatMap((pre) => {
+  const selection = getSelection();
+  selection.selectAllChildren(pre);
+  const text = selection.toString();
+  selection.removeAllRanges();
+  const same = text.trimEnd() === pre.textContent.trimEnd();
+  return same ? [] : [`"${pre.textContent.slice(0, 40)}" is copied as "${text.slice(0, 40)}"`];
+})"""
 # On paper: no fold of code, no closed fold, no button, no code that is cut, no figure parted from its caption.
 PRINTED = """() => {
   const shown = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.getClientRects().length);
@@ -130,6 +153,12 @@ class Visit:
             for finding in found:
                 self.note(topic, f"{about}: {finding}")
 
+    def use(self):
+        """Note what scrolling and copying do wrong."""
+        for topic, script in (("contents", SCROLLED), ("copying", COPIED)):
+            for finding in self.page.evaluate(script):
+                self.note(topic, finding)
+
     def print(self):
         """Note what would be wrong on paper."""
         self.page.set_viewport_size(PAPER)
@@ -171,6 +200,7 @@ def examine(started, base, folder, name):
         visit.page.evaluate(OPEN_ALL)
         visit.settle(500)
         visit.inspect("1280 px")
+        visit.use()
         visit.axe("light")
         visit.page.emulate_media(color_scheme="dark")
         visit.settle(100)

@@ -23,6 +23,8 @@ TOPICS = {
     "display": "a formula is wider than the column of the desktop",
     "unreachable": "something scrolls that the keyboard cannot reach",
     "anchors": "a link leads nowhere in its page, or two places have one id",
+    "contents": "the contents do not mark the section that is read",
+    "copying": "code that is selected is not the code that ran",
     "labels": "a button or a fold has no name",
     "stops": "the tab key stops at a formula",
     "paper": "a fold, a button, or cut code is printed, or a figure can be parted from its caption",
