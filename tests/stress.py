@@ -64,6 +64,12 @@ def worlds() -> list[Row]:
             7,
             *range(9, 16),
         ),
+        row(
+            "one r in all layers but the first, where it is negative",
+            World(prompts=20, r=0.5, first_r=-0.45),
+            10,
+            part="strongest in the first half",
+        ),
         row("one random profile for all, claims on its shape", World(profile=1), 1, 8, is_null=False),
         row("true r = 0.3, kind effects", noisy(r=0.3, prompts=20), 10, part=strongest, is_null=False),
         row("true r = 0.5, kind effects", noisy(r=0.5, prompts=20), 10, part=strongest, is_null=False),

@@ -24,6 +24,7 @@ class World:
     profile: float = 0.0  #: standard deviation over layers of one random profile that all prompts share
     scatter: float = 1.0  #: of shuffled prompts, that of ordered ones being 1
     r: float = 0.0  #: true correlation of dimension and loss, in every layer
+    first_r: float | None = None  #: the same in layer 1, if another
     raised: float = 0.0  #: rise of the dimension and the cosine from one degree to the next
     attributes: dict[str, object] = field(default_factory=dict)
 
@@ -53,7 +54,9 @@ def survey(world: World, seed: int) -> xr.Dataset:
     dimension = noise(DEGREES, layers, len(SCALES), layer=2) * spread[..., None]
     if world.r:
         z = (loss[:, 0] - loss[:, 0].mean()) / loss[:, 0].std()
-        dimension[:, 0] = world.r * z[:, None, None] + np.sqrt(1 - world.r**2) * dimension[:, 0]
+        r = np.full((layers, 1), world.r)
+        r[1] = world.r if world.first_r is None else world.first_r
+        dimension[:, 0] = r * z[:, None, None] + np.sqrt(1 - r**2) * dimension[:, 0]
     dimension += shared(len(SCALES))[:, None] + world.raised * degree[..., None]
     cosine = noise(DEGREES, layers, layer=2) * spread + shared()[:, None] + world.raised * degree
     overlap = noise(DEGREES, layers, len(KS), layer=2) * spread[..., None] + shared(len(KS))[:, None]

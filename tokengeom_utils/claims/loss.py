@@ -82,14 +82,18 @@ def _lead_of_first_half(survey, dimension, loss, scores):
     """Return for each kind how much more it adds to the correlation at the best layer of the first half than after.
 
     ``dimension`` is (layer, prompt), ``scores`` (layer, kind); the layers are chosen on the other half of the kinds.
+    The best layer has the largest correlation of one sign, that of the strongest layer of all: a layer with the other
+    sign, as the first one can have, is no rival.
     """
-    strength = np.abs([mean(scores[:, survey.halves != half], 1) for half in (0, 1)])
+    whole = mean(scores, 1)
+    sign = np.sign(whole[np.nanargmax(np.abs(whole))])
+    strength = [sign * mean(scores[:, survey.halves != half], 1) for half in (0, 1)]
     early = survey.depth <= 0.5
     lead = np.full(survey.n_kinds, np.nan)
     for half in (0, 1):
-        first, second = (int(np.argmax(np.where(where, strength[half], -1))) for where in (early, ~early))
+        first, second = (int(np.nanargmax(np.where(where, strength[half], -np.inf))) for where in (early, ~early))
         mine = survey.halves == half
-        lead[mine] = _difference(survey, dimension[first], dimension[second], loss)[mine]
+        lead[mine] = sign * _difference(survey, dimension[first], dimension[second], loss)[mine]
     return lead
 
 

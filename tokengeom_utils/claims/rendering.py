@@ -55,7 +55,9 @@ def _beside(claim):
     if sizes:
         found.append(f"Size over the paper's: {', '.join(sizes)}")
     reasons = list(dict.fromkeys(part.remark for part in claim.parts if part.remark))
-    for reason in reasons:
-        names = ", ".join(part.name for part in claim.parts if part.remark == reason)
-        found.append(f"Of little severity: {names} ({reason})")
+    little = [
+        f"{', '.join(part.name for part in claim.parts if part.remark == reason)} ({reason})" for reason in reasons
+    ]
+    if little:
+        found.append(f"Of little severity: {'; '.join(little)}")
     return "".join(f" {sentence(one)}" for one in found)

@@ -109,7 +109,7 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
         lower = survey.layers[mean(contrast, 0) < 0]
         ours.append(
             f"scale {scale}: shuffled minus ordered {mean(contrast[:, late]):+.2f} over layers "
-            f"{runs(survey.layers[late])}, lower in layers {runs(lower)}"
+            f"{runs(survey.layers[late])}, lower in {f'layers {runs(lower)}' if len(lower) else 'no layer'}"
         )
     yield Measured(
         "; ".join(ours) + ".",
@@ -169,7 +169,7 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
     higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in published.MODELS}
     yield Reported(
         f"Llama-3-8B, k = 2, layers 14 to 15: {ordered.loc[14, 'Llama-3-8B']:.2f} ordered, "
-        f"{shuffled.loc[14, 'Llama-3-8B']:.2f} shuffled; but shuffled is higher from layers "
+        f"{shuffled.loc[14, 'Llama-3-8B']:.2f} shuffled; but shuffled is higher for pairs that begin at layers "
         + ", ".join(f"{runs(higher[m])} ({m})" for m in published.MODELS)
         + ".",
         f"figure 5 of the first version; {published.ARRAYS}",
@@ -198,9 +198,11 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
     turned = runs(survey.layers[change > 0])
     yield Measured(
         f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
-        f"{mean((first + change)[where]):.2f} shuffled; shuffled is higher from layers {turned}.",
+        f"{mean((first + change)[where]):.2f} shuffled.",
         parts,
-        f"The sign depends on the layer: shuffled, the overlap is higher from layers {turned}.",
+        f"The sign depends on the layer: shuffled, the overlap is higher for pairs that begin at layers {turned}."
+        if (change > 0).any()
+        else "",
     )
 
 
