@@ -67,8 +67,8 @@ def figure_table(fig: Figure) -> pd.DataFrame:
         ``part`` the pieces of a mark that has several. ``kind`` is line, points, error bars, bars, band, segments,
         image, arrows, box, ellipse or outline. Coordinates are in the units of the axes; bars, bands, error bars have
         ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold the tick label at
-        the place of a row, if it is not a number. Where the rows or columns of a heat map are labeled with numbers, or lie
-        between labels in progression, those numbers are its coordinates. Columns without entries are left out.
+        the place of a row, if it is not a number. Where the rows or columns of a heat map are labeled with numbers, or
+        lie between labels in progression, those numbers are its coordinates. Columns without entries are left out.
 
     See Also
     --------
