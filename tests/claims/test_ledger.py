@@ -205,7 +205,7 @@ def test_pairs_of_layers_are_judged_separately():
     results.neighborhood_overlap[:, -1, at + 1] = after[:, at + 1].values + 0.05
     judged = claims.overlap_lower(results)
     assert [part.outcome for part in judged.parts] == ["holds", "holds", "opposite"] and judged.verdict == "partly"
-    assert f"higher from layers {at + 1}" in judged.note
+    assert f"higher for pairs that begin at layers {at + 1}" in judged.note
 
 
 @pytest.mark.parametrize(

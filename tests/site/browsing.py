@@ -60,7 +60,9 @@ PRINTED = """() => {
   const style = (one) => getComputedStyle(one);
   return [
     ...shown("details.code, details.reproduce, details:not([open]), .copybtn, .bd-sidebar"),
-    ...shown("main pre").filter((pre) => pre.scrollWidth > pre.clientWidth + 1 || style(pre).breakInside !== "auto"),
+    ...shown("main pre").filter((pre) => pre.scrollWidth > pre.clientWidth + 1),
+    ...shown("div.highlight, div[class*='highlight-'], div.cell_input, main pre, main, body").filter((box) =>
+      style(box).breakInside !== "auto" || style(box).display !== "block"),
     ...shown("main figure").filter((figure) => style(figure).breakInside !== "avoid"),
   ].map((one) => `${one.tagName} ${one.className} "${one.textContent.trim().slice(0, 50)}"`);
 }"""

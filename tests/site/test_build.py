@@ -201,7 +201,7 @@ def test_formulas_need_no_network(book):
         assert not [s for s in scripts if s.startswith(("http:", "https:", "//"))]
         if 'class="math' in page:
             assert any(s.startswith("../_static/mathjax/") for s in scripts)
-    assert (book[1] / "html" / "_static" / "mathjax" / "tex-chtml.js").is_file()
+    assert (book[1] / "html" / "_static" / "mathjax" / "startup.js").is_file()
 
 
 @contextmanager

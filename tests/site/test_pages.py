@@ -20,7 +20,7 @@ SOURCES = chapters(PROJECT)
 HOSTS = {
     "arxiv.org",
     "doi.org",
-    "www.jmlr.org",
+    "jmlr.org",
     "openreview.net",
     "www.jstor.org",
     "www.inference.org.uk",

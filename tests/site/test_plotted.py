@@ -161,6 +161,16 @@ def test_rows_that_are_labeled_with_numbers_have_them_as_coordinates(panel):
     same(rows(fig, "points"), y=[2, 16])
 
 
+@pytest.mark.parametrize(
+    ("labels", "rows_are"), [((2, 8, 32), (2, 4, 8, 16, 32, 64)), ((1, 5, 9), (1, 3, 5, 7, 9, 11))]
+)
+def test_rows_between_labels_follow_their_progression(panel, labels, rows_are):
+    fig, ax = panel
+    ax.imshow(rng.random((6, 1)), origin="lower", aspect="auto", extent=(0, 1, -0.5, 5.5))
+    ax.set_yticks(range(0, 6, 2), labels)
+    same(rows(fig, "image"), y=rows_are)
+
+
 @pytest.mark.parametrize("change", ["a label is missing", "a label is a share", "a line lies between", "rounding"])
 def test_places_stay_where_a_label_is_not_the_coordinate(panel, change):
     fig, ax = panel

@@ -67,8 +67,8 @@ def figure_table(fig: Figure) -> pd.DataFrame:
         ``part`` the pieces of a mark that has several. ``kind`` is line, points, error bars, bars, band, segments,
         image, arrows, box, ellipse or outline. Coordinates are in the units of the axes; bars, bands, error bars have
         ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold the tick label at
-        the place of a row, if it is not a number. Where each row or column of a heat map is labeled with a number, that
-        number is its coordinate. Columns without entries are left out.
+        the place of a row, if it is not a number. Where the rows or columns of a heat map are labeled with numbers, or
+        lie between labels in progression, those numbers are its coordinates. Columns without entries are left out.
 
     See Also
     --------
@@ -149,8 +149,8 @@ def _named(tables, ax):
     """The tables of a panel, with the tick labels that tell more than the places on the axis do."""
     for axis in "xy":
         ticks = getattr(ax, f"{axis}axis")
-        names, numbers = _tick_names(ticks), _tick_numbers(ticks)
         drawn = [table for table in tables if axis in table]
+        names, numbers = _tick_names(ticks), _tick_numbers(ticks, {place for t in drawn for place in t[axis].dropna()})
         # Only as a whole: a line at 0.5 between two rows would be lost among rows that have numbers of their own.
         are_rows = any((table.kind == "image").any() for table in drawn) and all(
             set(table[axis].dropna()) <= numbers.keys() and f"{axis}_low" not in table for table in drawn
@@ -373,8 +373,11 @@ def _tick_names(axis):
     return {place: name for place, name in names.items() if name and not _is_number(name)}
 
 
-def _tick_numbers(axis):
-    """{place: number} of an axis whose ticks somebody chose, with numbers that are no rounded places as labels."""
+def _tick_numbers(axis, drawn):
+    """{place: number} of an axis whose ticks somebody chose, with numbers that are no rounded places as labels.
+
+    Where only some rows are labeled, those between are known if the labels are a progression, such as 2, 8, 32.
+    """
     formatter = axis.get_major_formatter()
     if not isinstance(axis.get_major_locator(), FixedLocator):
         return {}
@@ -385,7 +388,18 @@ def _tick_numbers(axis):
             found[place] = float(str(text).replace("\N{MINUS SIGN}", "-"))
         except ValueError:
             continue
-    return {} if np.allclose(list(found), list(found.values()), rtol=0.05) else found
+    if np.allclose(list(found), list(found.values()), rtol=0.05):
+        return {}
+    steps = np.diff(list(found))
+    if len(found) < 3 or not np.allclose(steps, steps[0]) or not all(float(place).is_integer() for place in drawn):
+        return found
+    start, labels = min(found), np.array([found[place] for place in sorted(found)])
+    rows = {place: (place - start) / steps[0] for place in drawn}
+    if np.allclose(np.diff(labels), labels[1] - labels[0]):
+        found |= {place: labels[0] + row * (labels[1] - labels[0]) for place, row in rows.items()}
+    elif (labels > 0).all() and np.allclose(labels[1:] / labels[:-1], labels[1] / labels[0]):
+        found |= {place: float(f"{labels[0] * (labels[1] / labels[0]) ** row:.12g}") for place, row in rows.items()}
+    return found
 
 
 def _is_number(text):
