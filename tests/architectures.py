@@ -3,9 +3,9 @@
     .venv/bin/python tests/architectures.py              # all types, about six minutes; renews the table of the book
     .venv/bin/python tests/architectures.py llama bart   # prints the rows of some types
 
-A type is *supported* if :func:`tokengeom_utils.token_clouds` measures it; then every state that the model itself
-reports must be one of our clouds, and every loss must follow from the logits that it returns. Otherwise it must be
-refused in one line.
+A type is *supported* if :func:`tokengeom_utils.stream_clouds` measures it, as surveys do; then every state that the
+model itself reports must be one of our clouds, and every loss must follow from the logits that it returns. Otherwise it
+must be refused in one line.
 """
 
 import inspect
@@ -22,6 +22,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as TYPES
 
 import tokengeom_utils as tg
+from tokengeom_utils.models.passes import output_of
 
 PAGE = Path(__file__).parents[1] / "book" / "models.md"
 START, END = "<!-- table: make architectures -->", "<!-- end of table -->"
@@ -106,33 +107,49 @@ def compare(kind: str, network: torch.nn.Module) -> Row:
         own = network(input_ids=ids[None], output_hidden_states=True, use_cache=False)
     surprise = -own.logits[0, :-1].float().log_softmax(-1).gather(1, ids[1:, None])[:, 0]
     try:
-        found = tg.token_clouds(tg.LanguageModel(kind, network, None, "random"), ids)
+        clouds, before_norm, found_loss = stream(tg.LanguageModel(kind, network, None, "random"), ids)
     except tg.InputError as error:
         reason = str(error).removesuffix(": use another model").split(" are not defined, as it ")[-1]
         return Row(kind, "no", remark=reason)
-    layers = "yes" if _layers_agree(found, own.hidden_states) else "NO"
-    loss = "yes" if (found.loss - surprise).abs().max() < 1e-3 else "NO"
-    return Row(kind, "yes", layers, loss, _remark(found, own.hidden_states))
+    layers = "yes" if _layers_agree(clouds, before_norm, own.hidden_states) else "NO"
+    loss = "yes" if (found_loss - surprise).abs().max() < 1e-3 else "NO"
+    return Row(kind, "yes", layers, loss, _remark(clouds, own.hidden_states))
 
 
-def _layers_agree(found, own):
+def stream(model: tg.LanguageModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return the clouds of all layers, the last one before its norm, and the losses; layers may differ in width."""
+    clouds: list[torch.Tensor] = []
+    last_block: list = []
+    hook = model.anatomy.blocks[-1].register_forward_hook(lambda block, args, out: last_block.append(output_of(out)))
+    try:
+        loss = tg.stream_clouds(model, ids, clouds.append)
+    finally:
+        hook.remove()
+    return clouds, last_block[0][0], loss
+
+
+def _layers_agree(clouds, before_norm, own):
     """Whether each of the model's states is one of our clouds, in order, and each of ours but the first one of its."""
-    ours = [*found.hidden[:-1], found.before_norm, found.hidden[-1]]
+    ours = [*clouds[:-1], before_norm, clouds[-1]]
     place = 0
     for state in own:
         while place < len(ours) and not _same(ours[place], state[0]):
             place += 1
         if place == len(ours):
             return False
-    return all(any(_same(cloud, state[0]) for state in own) for cloud in found.hidden[1:])
+    return all(any(_same(cloud, state[0]) for state in own) for cloud in clouds[1:])
 
 
 def _same(a, b):
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
 
 
-def _remark(found, own):
-    return "" if _same(found.hidden[0], own[0][0]) else "its own hidden states leave the embeddings out"
+def _remark(clouds, own):
+    remarks = [] if _same(clouds[0], own[0][0]) else ["its own hidden states leave the embeddings out"]
+    widths = list(dict.fromkeys(cloud.shape[-1] for cloud in clouds))
+    if len(widths) > 1:
+        remarks.append(f"its layers are {' and '.join(map(str, widths))} wide, so token_clouds cannot stack them")
+    return "; ".join(remarks)
 
 
 def try_type(kind: str) -> Row:

@@ -33,10 +33,10 @@ def tiny(config, gain=1.0):
 
 
 # Heads that scale or cap their logits or have several layers; backbones in unusual places; another half of other size;
-# states that transformers reports in another order.
+# states that transformers reports in another order; layers of different widths.
 @pytest.mark.parametrize("kind", [
     "hyperclovax", "falcon_h1", "recurrent_gemma", "xlstm", "modernbert-decoder", "inkling_text", "roberta", "rembert",
-    "llama4", "gemma3", "bart", "whisper", "zamba2", "mamba", "rwkv",
+    "llama4", "gemma3", "bart", "whisper", "zamba2", "mamba", "rwkv", "qwen4_exp",
 ])  # fmt: skip
 def test_clouds_and_losses_are_those_of_the_network(kind):
     row = architectures.try_type(kind)
