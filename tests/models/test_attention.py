@@ -32,16 +32,26 @@ def test_weights_are_those_of_the_model(config):
 
 
 @torch.inference_mode()
-def test_even_weights_average_the_values_and_no_first_token_leaves_it_out():
+def test_the_other_outputs_average_the_values_as_they_claim():
     model, ids = tiny(hf.LlamaConfig(**SIZES), 3.0), torch.arange(20) * 3
     parts, cloud = tg.attention_parts(model, ids), tg.token_clouds(model, ids).hidden[1]
     block = model.anatomy.blocks[1]
     values = block.self_attn.v_proj(block.input_layernorm(cloud))
     even = block.self_attn.o_proj(values.cumsum(0) / torch.arange(1, 21)[:, None])
     torch.testing.assert_close(parts.uniform[1], even, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(parts.itself[1], block.self_attn.o_proj(values), atol=1e-4, rtol=1e-3)
     first = block.self_attn.o_proj((parts.first[1].mT[..., None] * values[0].reshape(4, 8)).flatten(1))
     torch.testing.assert_close(parts.output[1] - parts.without_first[1], first, atol=1e-4, rtol=1e-3)
     assert (parts.uniform - parts.output).norm() > 0.01 * parts.output.norm()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
+def test_a_token_with_itself_alone_does_not_see_the_others(config):
+    model, ids = tiny(config, 2.0), torch.arange(24) * 4 % 97
+    before, after = (tg.attention_parts(model, some) for some in (ids, torch.cat([ids[:12].flip(0), ids[12:]])))
+    assert (before.output[0, 12:] - after.output[0, 12:]).abs().max() > 1e-3
+    torch.testing.assert_close(before.itself[0, 12:], after.itself[0, 12:], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(before.itself[:, 0], before.output[:, 0], atol=1e-4, rtol=1e-3)  # it sees no other
 
 
 def test_a_prefix_is_the_first_token_and_has_no_row():

@@ -37,6 +37,13 @@ def test_a_common_push_is_as_long_as_the_mean_move_and_points_anywhere(moves):
     assert abs(cosines.mean()) < 0.05 and float(cosines.var()) == pytest.approx(1 / 6, abs=0.03)
 
 
+def test_random_moves_keep_the_lengths_and_share_no_direction(moves):
+    drawn = mf.random_moves(moves, draws=2000)
+    torch.testing.assert_close(drawn.norm(dim=-1), moves.norm(dim=-1).expand(2000, 12))
+    assert drawn.mean(0).abs().max() < 0.05
+    assert abs(torch.cosine_similarity(drawn[:, 0], drawn[:, 1]).mean()) < 0.05
+
+
 def test_theory_moves_turn_each_token_as_far_as_its_own_move(cloud, moves):
     theory = mf.theory_moves(cloud, moves)
 
@@ -52,7 +59,13 @@ def test_theory_moves_turn_each_token_as_far_as_its_own_move(cloud, moves):
     assert turned[0].norm() < 1e-12  # a mask holds the first token
 
 
-def test_any_common_push_raises_the_energy_of_scattered_tokens():
+def test_a_push_along_the_mean_raises_the_energy_and_one_against_it_lowers_it(cloud):
+    center = mf.to_sphere(cloud).mean(0)
+    along, against = (mf.effective_groups(cloud + sign * center, 4.0) for sign in (1, -1))
+    assert along < mf.effective_groups(cloud, 4.0) < against
+
+
+def test_a_random_common_push_raises_the_energy_of_scattered_tokens():
     cloud = 10 * mf.uniform_tokens(40, 64, batch=(20,), seed=3)
     pushes = torch.stack([mf.common_push(torch.full((40, 64), 1.0), seed=seed) for seed in range(20)])
     assert (mf.effective_groups(cloud + pushes, 4.0) < mf.effective_groups(cloud, 4.0)).all()

@@ -22,8 +22,8 @@ from .passes import input_of, output_of, run_backbone
 
 #: the name under which transformers finds the attention of this module while it runs
 NAME = "tokengeom_parts"
-#: the prompts of the pass: the real one, the one that averages evenly, the one without the first token
-REAL, EVEN, REST = range(3)
+#: the first of the copies of the pass is the real one; the others are those of :func:`_replaced`
+REAL, COPIES = 0, 4
 
 
 class AttentionParts(NamedTuple):
@@ -41,6 +41,8 @@ class AttentionParts(NamedTuple):
         Its output if every token attended evenly to all tokens that it may attend to.
     without_first : torch.Tensor, shape (layer, token, feature)
         Its output if the first token added nothing, all other weights being as they are.
+    itself : torch.Tensor, shape (layer, token, feature)
+        Its output if every token attended to itself alone: what is left without any exchange between tokens.
 
     See Also
     --------
@@ -60,14 +62,16 @@ class AttentionParts(NamedTuple):
     output: torch.Tensor
     uniform: torch.Tensor
     without_first: torch.Tensor
+    itself: torch.Tensor
 
 
 @torch.inference_mode()
 def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> AttentionParts:
     """Run a prompt through a model, and compute in every layer what its attention weights do to its output.
 
-    Three copies of the prompt run at once. All of them enter each layer with the states of the first, the real one; in
-    the attention of the second all weights of a token are equal, and in that of the third the first token has none.
+    Four copies of the prompt run at once. All of them enter each layer with the states of the first, the real one; in
+    the attention of the second all weights of a token are equal, in that of the third the first token has none, and in
+    that of the fourth every token attends to itself alone.
 
     Parameters
     ----------
@@ -118,7 +122,7 @@ def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -
     with _keeping(model, own):
         run_backbone(model.network, model.anatomy.backbone, ids)
     with _replaced(model, weights), _keeping(model, copies), _from_one_state(model):
-        run_backbone(model.network, model.anatomy.backbone, ids.expand(3, -1))
+        run_backbone(model.network, model.anatomy.backbone, ids.expand(COPIES, -1))
     wanted, found = torch.cat(own), torch.stack(copies, 1)
     off, limit = (found[REAL] - wanted).abs().max(), 1e3 * torch.finfo(model.network.dtype).eps * wanted.abs().max()
     if len(weights) != len(model.anatomy.blocks) or not off <= limit:
@@ -151,37 +155,47 @@ def _keeping(model: LanguageModel, kept: list[torch.Tensor]) -> Iterator[None]:
 
 @contextmanager
 def _from_one_state(model: LanguageModel) -> Iterator[None]:
-    """Let all prompts of a network that runs enter each layer with the states of the first."""
+    """Let all copies enter each layer of a network that runs with the states of the first.
+
+    The feed-forward part, which would compute the same again for nothing, sees the first alone; its output is added to
+    all copies.
+    """
 
     def enter(block, args, kwargs):
         states = input_of(args, kwargs)
         states[1:] = states[:1]
 
+    def first_alone(module, args):
+        return (args[0][:1], *args[1:]) if args else None
+
     with ExitStack() as hooks:
         for block in model.anatomy.blocks:
             hooks.callback(block.register_forward_pre_hook(enter, with_kwargs=True).remove)
+            if (part := _parts(block).get("feed-forward")) is not None:
+                hooks.callback(part.register_forward_pre_hook(first_alone).remove)
         yield
 
 
 @contextmanager
 def _replaced(model: LanguageModel, seen: list[Any]) -> Iterator[None]:
-    """Replace the attention of a network by one that treats its three prompts differently and keeps its weights."""
+    """Replace the attention of a network by one that weighs its copies differently and keeps the real weights."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     def attend(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **_: Any
     ) -> tuple[Any, None]:
-        groups = query.shape[1] // key.shape[1]
-        key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
+        query, key, value = (part[REAL] for part in (query, key, value))  # those of the other copies are the same
+        key, value = (part.repeat_interleave(len(query) // len(key), 0) for part in (key, value))
         scores = query.float() @ key.float().mT * (scaling or query.shape[-1] ** -0.5)
-        hidden = torch.zeros_like(scores[REAL]) if attention_mask is None else attention_mask[REAL].float()
+        hidden = torch.zeros_like(scores) if attention_mask is None else attention_mask[REAL].float()
         weights = (scores + hidden).softmax(-1)
-        seen.append((torch.special.entr(weights[REAL]).sum(-1).exp().cpu(), weights[REAL, ..., 0].cpu()))
-        visible = (hidden == 0).float().expand_as(weights[EVEN])
-        weights[EVEN] = visible / visible.sum(-1, keepdim=True)
-        weights[REST, ..., 0] = 0
-        return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+        seen.append((torch.special.entr(weights).sum(-1).exp().cpu(), weights[..., 0].cpu()))
+        visible = (hidden == 0).float().expand_as(weights)
+        rest = weights.clone()
+        rest[..., 0] = 0
+        mixes = torch.stack([weights, visible / visible.sum(-1, keepdim=True), rest]).to(value.dtype)
+        return torch.cat([mixes @ value, value[None]]).transpose(1, 2).contiguous(), None
 
     before = model.network.config._attn_implementation
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)

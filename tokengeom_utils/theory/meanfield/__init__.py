@@ -31,7 +31,7 @@ from .dynamics import KINDS, simulate, velocity
 from .energy import effective_groups, interaction_energy
 from .hemisphere import hemisphere_margin, hemisphere_probability
 from .limit import part_error, stability_rate
-from .moves import common_push, dealt_moves, theory_moves
+from .moves import common_push, dealt_moves, random_moves, theory_moves
 from .sphere import to_sphere, uniform_tokens
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "hemisphere_probability",
     "interaction_energy",
     "part_error",
+    "random_moves",
     "simulate",
     "stability_rate",
     "theory_moves",

@@ -63,6 +63,7 @@ def common_push(moves: torch.Tensor, draws: int = 1, seed: int = 0) -> torch.Ten
 
     See Also
     --------
+    random_moves : a random direction for each token.
     dealt_moves : the moves themselves, at wrong tokens.
     theory_moves : the moves of the self-attention dynamics.
 
@@ -81,6 +82,40 @@ def common_push(moves: torch.Tensor, draws: int = 1, seed: int = 0) -> torch.Ten
     drawn = np.random.default_rng(seed).standard_normal((draws, 1, moves.shape[-1]))
     directions = torch.nn.functional.normalize(torch.from_numpy(drawn), dim=-1)
     return directions.to(moves) * moves.mean(0).norm()
+
+
+def random_moves(moves: torch.Tensor, draws: int = 1, seed: int = 0) -> torch.Tensor:
+    """Draw for every token a move in a random direction of its own, as long as the move that it made.
+
+    Parameters
+    ----------
+    moves : torch.Tensor, shape (token, feature)
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    torch.Tensor, shape (draw, token, feature), of the dtype of ``moves``
+
+    See Also
+    --------
+    common_push : one random direction for all.
+    dealt_moves : the moves themselves, at wrong tokens.
+
+    Notes
+    -----
+    Introduced in the chapter *The mean-field picture in a real model*.
+
+    Examples
+    --------
+    >>> import torch, tokengeom_utils as tg
+    >>> moves = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    >>> tg.meanfield.random_moves(moves, draws=3).norm(dim=-1)[0]
+    tensor([5., 2.])
+    """
+    drawn = np.random.default_rng(seed).standard_normal((draws, *moves.shape))
+    directions = torch.nn.functional.normalize(torch.from_numpy(drawn), dim=-1)
+    return directions.to(moves) * moves.norm(dim=-1, keepdim=True)
 
 
 def theory_moves(
@@ -114,7 +149,7 @@ def theory_moves(
     See Also
     --------
     velocity : the direction of these moves.
-    dealt_moves, common_push : null models.
+    dealt_moves, common_push, random_moves : null models.
 
     Notes
     -----
