@@ -107,7 +107,7 @@ def test_a_name_that_does_not_exist(tmp_path):
         load_profile("quik")
     with pytest.raises(tg.InputError, match=r"there is no profile .*gone\.yml: check the path"):
         load_profile(tmp_path / "gone.yml")
-    assert load_profile("quick", tmp_path)["n_prompts"] == 24  # outside a checkout: the installed one
+    assert load_profile("quick", tmp_path)["n_prompts"] == 30  # outside a checkout: the installed one
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
     (tmp_path / "notebooks" / "profiles" / "class.yml").write_text("seed: 3")
     assert load_profile("class", tmp_path)["seed"] == 3

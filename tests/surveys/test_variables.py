@@ -76,10 +76,9 @@ def plain_dataset(results):
 
 @pytest.fixture(params=["tiny", "standard", "untrained"])
 def old(request, whole, tmp_path):
-    """A store of the first version; those of the repository are read in place."""
-    if request.param != "tiny":
-        return data_path("results", f"{request.param}.zarr")
-    return make_old(shutil.copytree(whole, tmp_path / "old.zarr"))
+    """A store of the first version: a small one, and packed ones of the surveys in the repository."""
+    store = whole if request.param == "tiny" else data_path("results", f"{request.param}.zarr")
+    return make_old(shutil.copytree(store, tmp_path / "old.zarr"))
 
 
 def test_an_old_store_opens_and_is_sound(old, recwarn):
