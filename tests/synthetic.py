@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+#: the dimensions of a variable beyond prompt and shuffle
+INNER = {
+    "intrinsic_dimension": ("layer", "scale"),
+    "neighborhood_overlap": ("layer", "k"),
+    "cosine_similarity": ("layer",),
+    "neighbor_angle": ("layer",),
+    "logit_dimension": ("scale",),
+}
 LAYERS, DEGREES, SCALES, KS = 30, 6, (2, 4, 8, 16, 32, 64), (1, 2)
 
 
@@ -84,15 +92,8 @@ def survey(world: World, seed: int) -> xr.Dataset:
 
 def _labeled(values, kind, world):
     """Return the arrays as a survey."""
-    inner = {
-        "intrinsic_dimension": ("layer", "scale"),
-        "neighborhood_overlap": ("layer", "k"),
-        "cosine_similarity": ("layer",),
-        "neighbor_angle": ("layer",),
-        "logit_dimension": ("scale",),
-    }
     return xr.Dataset(
-        {name: (("prompt", "shuffle", *inner.get(name, ())), array) for name, array in values.items()},
+        {name: (("prompt", "shuffle", *INNER.get(name, ())), array) for name, array in values.items()},
         coords={
             "prompt": [f"prompt-{i}" for i in range(len(kind))],
             "domain": ("prompt", [f"kind-{k:02}" for k in kind]),

@@ -68,15 +68,8 @@ def survey(n=24, like_paper=True, degrees=(0, 1, 2, 3), n_tokens=64, seed=0, kin
     if like_paper:  # the last cloud of an ordered prompt follows its loss
         values["intrinsic_dimension"][:, 0, -1] += (loss - 3)[:, None]
         values["logit_dimension"][:, 0] += (loss - 3)[:, None]
-    dims = {
-        "intrinsic_dimension": ("layer", "scale"),
-        "neighborhood_overlap": ("layer", "k"),
-        "cosine_similarity": ("layer",),
-        "neighbor_angle": ("layer",),
-        "logit_dimension": ("scale",),
-    }
     return xr.Dataset(
-        {name: (("prompt", "shuffle", *dims.get(name, ())), value) for name, value in values.items()},
+        {name: (("prompt", "shuffle", *synthetic.INNER.get(name, ())), value) for name, value in values.items()},
         coords={
             "domain": ("prompt", [f"kind-{i % kinds}" for i in range(n)]),
             "shuffle": degrees,

@@ -122,7 +122,6 @@ def test_damaged_and_missing_texts_are_fetched_again(monkeypatch, own_cache):
     manifest(monkeypatch, own_cache, ROWS[0])
     said = []
     assert tg.fetch_texts(said.append) == str(own_cache / "texts") and not said  # intact: nothing to do
-    text.write_bytes(whole[:-1] + b"?")
     (source.folder / "stray.txt").write_text("of an older version")
     text.write_bytes(whole.replace(b"Fellow", b"Felloe"))
     with pytest.raises(tg.InputError, match="speech-00 differs"):

