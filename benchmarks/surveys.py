@@ -147,7 +147,7 @@ def losses(folder, prompts, request, rounds):
 def kill_one_worker(client, after, killed, done, *_):
     """Kill a worker once ``after`` measurements are done, and append their number to ``killed``."""
     if done >= after and not killed:
-        name = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
+        name = next(iter(client.nthreads()))
         os.kill(client.run(os.getpid, workers=[name])[name], signal.SIGKILL)
         killed.append(done)
 

@@ -81,7 +81,7 @@ def cluster(scheduler, programs):
 def loads(client):
     """Return how often each worker has loaded a model, by the name of the worker."""
     counts = client.run(lambda: __import__("tokengeom_utils.surveys.workers").surveys.workers._load.cache_info().misses)
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = Crowd(client).workers()
     return {workers[address]["name"]: count for address, count in counts.items()}
 
 
@@ -114,7 +114,7 @@ def test_a_worker_that_starts_late_gets_work(cluster, folder, tmp_path):
 
         def watch(done, total, seconds):
             gc.collect()  # tracebacks of Dask's timeouts hold futures that are not under way
-            under_way[len(client.scheduler_info(n_workers=-1)["workers"])].add(len(client.futures))
+            under_way[len(Crowd(client).workers())].add(len(client.futures))
             if len(under_way[1]) and not under_way[2]:
                 start("--name", "late")
                 client.wait_for_workers(2, timeout=PATIENCE)
@@ -144,6 +144,17 @@ def test_the_last_worker_is_lost(cluster, folder, tmp_path, monkeypatch):
     assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
 
 
+def test_workers_are_never_overlooked(cluster):
+    """The client's timer asks for the scheduler alone, and its answer lists no worker."""
+    address, start = cluster
+    often = {"distributed.client.scheduler-info-interval": "1ms"}
+    with dask.config.set(often), open_client(scheduler=address) as client:
+        start()
+        client.wait_for_workers(1, timeout=PATIENCE)
+        crowd = Crowd(client)
+        assert all(crowd.slots() == 1 for _ in range(500))
+
+
 def test_a_worker_is_lost_before_its_result_is_fetched(cluster, monkeypatch):
     """Dask runs the task again; nothing waits for its result meanwhile, since there may be no worker at all."""
     monkeypatch.setattr("tokengeom_utils.surveys.crowd.PATIENCE", 60.0)
@@ -158,7 +169,7 @@ def test_a_worker_is_lost_before_its_result_is_fetched(cluster, monkeypatch):
                 worker = doomed.pop()
                 worker.kill()
                 worker.wait()
-                while client.scheduler_info(n_workers=-1)["workers"]:
+                while Crowd(client).workers():
                     time.sleep(0.05)
             return done
 

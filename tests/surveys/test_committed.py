@@ -11,6 +11,9 @@ from tokengeom_utils.paths import data_path
 from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.results import COMMITTED
 
+#: What five of 1024 tokens can change by having another nearest neighbor, where two are almost equally far.
+OTHER_NEIGHBORS = {"neighborhood_overlap": 5 / 1024, "tied_tokens": 5, "neighbor_angle": 5 * 90 / 1024}
+
 
 @pytest.mark.parametrize("name, n_prompts, n_shuffled", [("standard", 300, 45), ("untrained", 30, 30)])
 def test_what_it_holds(name, n_prompts, n_shuffled):
@@ -39,14 +42,11 @@ def test_three_random_prompts_measured_again(model):
         kept = results.isel(prompt=place).sel(shuffle=degree)
         found = tg.measure(model, prompts[place], degree)
         for name in results.data_vars.keys() - {"run"}:
-            wanted = kept[name].values
-            close = 5e-3 if name in ("neighborhood_overlap", "tied_tokens") else 0
-            scale = 0 if name in ("neighborhood_overlap",) else 2e-4
             np.testing.assert_allclose(
                 found[name],
-                wanted,
-                rtol=scale,
-                atol=close * max(1, np.nanmax(wanted)),
+                kept[name],
+                rtol=2e-4,
+                atol=OTHER_NEIGHBORS.get(name, 0),
                 err_msg=f"{name} of {prompts[place].id} at degree {degree}",
             )
 

@@ -32,6 +32,14 @@ class Crowd:
         self.is_queue = hasattr(client.cluster, "job_script")
         self._seen = self._warned = time.monotonic()
 
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Return what the scheduler knows of each worker, by its address.
+
+        ``client.scheduler_info`` may return what the client's own timer fetches at that moment, which lists no worker.
+        """
+        identity: dict[str, Any] = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+        return identity["workers"]
+
     @postpone_interrupt()
     def slots(self) -> int:
         """Return how many tasks can run at once.
@@ -41,7 +49,7 @@ class Crowd:
         PartialSurvey
             If there has been no worker for :data:`PATIENCE` seconds; a batch system may take longer.
         """
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self.workers().values()
         gpus = [int(worker["resources"].get("GPU", 0)) for worker in workers]
         slots = sum(
             min(gpu, worker["nthreads"]) if self.has_gpus else worker["nthreads"]
@@ -72,8 +80,7 @@ class Crowd:
         with _cluster_lost():
             while not self.slots():
                 time.sleep(_POLL / 4)
-            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-            self.has_gpus = any("GPU" in worker["resources"] for worker in workers)
+            self.has_gpus = any("GPU" in worker["resources"] for worker in self.workers().values())
 
     def map(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         """Call a function with each tuple of arguments; yield the number and the result of each task as it ends.
