@@ -51,6 +51,7 @@ from .prompts.prompt import Prompt as Prompt
 from .prompts.shuffle import prompt_seed as prompt_seed
 from .prompts.shuffle import shuffle_blocks as shuffle_blocks
 from .site import figures as figures
+from .site import words as words
 from .surveys import paper as paper
 from .surveys import results as results
 from .surveys.cluster import job_script as job_script

@@ -7,6 +7,8 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+from tokengeom_utils.site.words import typeset
+
 #: ids that sphinx-proof and sphinx-exercise give to every statement of a page
 REPEATED = ("proof", "proof-content", "exercise-content", "solution-content")
 NUMBER = re.compile(
@@ -111,7 +113,7 @@ def _mark_numbers(table):
         if not any(texts) or not all(NUMBER.fullmatch(text) for text in texts):
             continue
         for cell, text in zip(cells, texts, strict=True):
-            cell.string = re.sub(r"^-(?=[\d.])", "\N{MINUS SIGN}", text)
+            cell.string = typeset(text)
         for cell in (*cells, *(head(["th", "td"])[place] for head in heads)):
             cell["class"] = "number"
 

@@ -200,6 +200,7 @@ def _papermill(run, plain, ran, opened, kernels):
             ran,
             parameters=run.given,
             kernel_name="python3",
+            engine_name="inline",
             progress_bar=False,
             kernel_manager_class=kernels.manager(),
             resources={"metadata": {"path": str(run.chapter.path.parent)}},

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BuildError
+from ..words import typeset
 from .contents import Chapter
 from .rerun import ACTIVATE, RERUN, needs_survey, rerun_commands
 from .staleness import combine, sha256
@@ -41,6 +42,9 @@ def executed_page(notebook: Any, chapter: Chapter, given: dict[str, Any], key: d
             cell.metadata["tags"] = [*tags, "hide-input"]
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        for output in cell.get("outputs", []):
+            if text := output.get("data", {}).get("text/markdown"):
+                output.data["text/markdown"] = typeset(text)
         cells.append(cell)
     rerun = (
         f"```{{admonition}} Rerun this chapter\n:class: dropdown\n\n"

@@ -35,13 +35,13 @@ def rerun_commands(name: str, given: Mapping[str, Any]) -> str:
     --------
     >>> print(rerun_commands("extraction", {"n_tokens": 256}))  # doctest: +NORMALIZE_WHITESPACE
     jupytext --to ../_build/rerun//ipynb notebooks/extraction.md
-    papermill _build/rerun/extraction.ipynb _build/rerun/extraction.ipynb -k python3 --cwd notebooks
+    papermill _build/rerun/extraction.ipynb _build/rerun/extraction.ipynb --engine inline -k python3 --cwd notebooks
     -p n_tokens 256
     """
     notebook = f"{RERUN}/{name}.ipynb"
     return (  # jupytext creates a folder only where it is given as a prefix
         f"jupytext --to ../{RERUN}//ipynb notebooks/{name}.md\n"
-        f"papermill {notebook} {notebook} -k python3 --cwd notebooks"
+        f"papermill {notebook} {notebook} --engine inline -k python3 --cwd notebooks"
         + "".join(f" {_option(*item)}" for item in sorted(given.items()))
     )
 
