@@ -1,5 +1,6 @@
 # make book     everything from a clean machine to the built site (PROFILE=quick, standard or paper)
 # make lab      the chapters as notebooks in JupyterLab (OPTIONS="--no-browser --port 9000" and the like go to jupyter)
+# make pdf      the built book as one PDF, _build/PROFILE/book.pdf; needs Chromium or Chrome
 # make lint     the quality gate: lint, format, types, conventions of scientific Python projects
 # make test     the quality gate, then the tests and their coverage
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
@@ -12,7 +13,7 @@ PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book lab lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
+.PHONY: book lab pdf lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
 .PHONY: results clean lock figure
 
 book: .venv/.book
@@ -24,6 +25,9 @@ lab: .venv/.lab
 	@$(BIN)/tokengeom fetch-texts
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer markdown
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(OPTIONS)
+
+pdf: .venv/.pdf
+	@$(BIN)/tokengeom pdf _build/$(PROFILE)/html --out _build/$(PROFILE)/book.pdf $(OPTIONS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -76,7 +80,8 @@ stress: .venv/.test
 .venv/.book: EXTRAS := book,cluster,data
 .venv/.lab: EXTRAS := book,cluster,data,lab
 .venv/.test: EXTRAS := book,cluster,data,test
-.venv/.book .venv/.lab .venv/.test: pyproject.toml constraints.txt
+.venv/.pdf: EXTRAS := book,cluster,data,pdf
+.venv/.book .venv/.lab .venv/.pdf .venv/.test: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with  make PYTHON=...") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@start=$$(date +%s); $(BIN)/python -m pip install --quiet --upgrade 'pip>=24' && \

@@ -64,6 +64,18 @@ def book(
 
 
 @app.command()
+def pdf(
+    site: Annotated[Path, typer.Argument(help="The folder html of a built book.")] = Path("_build/quick/html"),
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("_build/book.pdf"),
+    solutions: Annotated[bool, typer.Option("--solutions", help="Also print the solutions of the exercises.")] = False,
+) -> None:
+    """Print a built book into one PDF with an outline; needs Chromium or Chrome."""
+    from .site.pdf import write_pdf
+
+    write_pdf(site, out, solutions)
+
+
+@app.command()
 def survey(
     out: Annotated[Path, typer.Option(help="Zarr store to create or to complete.")],
     profile: Annotated[

@@ -43,7 +43,7 @@ def provenance(model: LanguageModel, profile: str = "", batch: int = 1) -> dict[
         "batch": batch,
         "device": _device_name(model.device),
         "profile": profile,
-        "commit": _commit(),
+        "commit": commit(),
         "versions": versions(),
     }
 
@@ -58,8 +58,8 @@ def _device_name(device: "torch.device") -> str:
 
 
 @lru_cache
-def _commit() -> str:
-    """The commit of the checkout, with a plus if it was changed since; empty outside a checkout."""
+def commit() -> str:
+    """Return the commit of the checkout, with a plus if the package was changed since; empty outside a checkout."""
     here = Path(__file__).parents[1]
 
     def git(*words):

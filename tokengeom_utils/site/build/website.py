@@ -12,7 +12,7 @@ from .pages import page_files
 from .place import disk_failure
 from .staleness import combine, files, sha256, shared_key
 
-STATIC = ("_config.yml", "_toc.yml", "book")
+STATIC = ("_config.yml", "_toc.yml", "CITATION.cff", "book")
 #: what the folder of the site opens with; Jupyter Book writes a page without a title or a language
 FRONT = """<!DOCTYPE html>
 <html lang="en">
