@@ -13,6 +13,7 @@ CONFIGS = [
     hf.LlamaConfig(**SIZES, num_key_value_heads=2),
     hf.MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=8),
     hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=512),
+    hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4),
 ]
 
 

@@ -51,7 +51,7 @@ def _beside(claim):
         found.append(f"Judged one by one, without the correction: *{claim.uncorrected}*")
     if claim.twin:
         found.append(f"The untrained twin: *{claim.twin}*")
-    sizes = [f"{part.name} {part.size:.2f}" for part in claim.parts if np.isfinite(part.size)]
+    sizes = [f"{part.name} {part.size:z.2f}" for part in claim.parts if np.isfinite(part.size)]
     if sizes:
         found.append(f"Size over the paper's: {', '.join(sizes)}")
     reasons = list(dict.fromkeys(part.remark for part in claim.parts if part.remark))

@@ -78,5 +78,5 @@ def listed(values: Iterable[float], digits: int = 2) -> str:
 
 def between(low: float, high: float, digits: int = 2) -> str:
     """Write the range of some numbers as text: one number if both ends read alike."""
-    ends = [f"{value:.{digits}f}" for value in (low, high)]
+    ends = [f"{value:z.{digits}f}" for value in (low, high)]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)

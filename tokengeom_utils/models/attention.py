@@ -166,7 +166,8 @@ def _from_one_state(model: LanguageModel) -> Iterator[None]:
         states[1:] = states[:1]
 
     def first_alone(module, args):
-        return (args[0][:1], *args[1:]) if args else None
+        flat = not args or args[0].ndim < 3  # OPT lays the tokens of all copies end to end
+        return None if flat else (args[0][:1], *args[1:])
 
     with ExitStack() as hooks:
         for block in model.anatomy.blocks:
