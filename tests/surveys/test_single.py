@@ -8,6 +8,7 @@ import tiny_survey
 from conftest import PROJECT
 
 import tokengeom_utils as tg
+from tokengeom_utils.site.inline import expressions
 from tokengeom_utils.surveys.single import differences
 
 N_TOKENS, N_PROMPTS = 160, 12
@@ -91,13 +92,14 @@ def test_the_chapter_never_compares_texts_of_different_lengths(surveyed, tmp_pat
         if cell.cell_type == "code":
             exec(cell.source, names)
             names |= given if "parameters" in cell.metadata.get("tags", []) else {}
-            names["Markdown"] = said.append
+        else:
+            said += [str(eval(f"(\n{expression}\n)", names)) for expression in expressions(cell.source)]
     n = min(len(text), N_TOKENS)
     assert names["survey"].attrs["n_tokens"] == n == names["n_tokens"]
     told = "\n".join(said)
     assert ("measured again here" in told) == (len(text) < N_TOKENS)
     assert (f"made with {N_TOKENS} tokens instead of {n}" in told) == (len(text) < N_TOKENS)
-    assert ("too short for two pages" in told) == (len(text) < 2 * N_TOKENS) and "but the text was not" not in told
+    assert ("too short for two pages" in told) == (len(text) < 2 * N_TOKENS) and "but your text does not" not in told
 
 
 def test_a_text_too_short_for_the_chapter_is_refused():
