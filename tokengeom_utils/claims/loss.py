@@ -6,7 +6,8 @@ import numpy as np
 
 from ..models.predictions import TOP
 from ..surveys.paper import PAPER_LAYERS
-from ..theory.statistics import correlation_p_value, p_text, partial_correlation, pearson, spearman
+from ..theory.statistics import p_text, partial_correlation, pearson, sign_flip_p_value, spearman
+from ..theory.statistics.correlation import residual
 from ..theory.statistics.joint import standardized
 from . import published
 from .claim import Measured, Reported, claim
@@ -65,7 +66,7 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
                 given=strongest,
             ),
         ],
-        _with_tokens_fixed("r is", dimension[best], loss, survey.ordered("distinct_tokens"), " at that layer"),
+        _with_tokens_fixed(survey, "r is", dimension[best], loss, survey.ordered("distinct_tokens"), " at that layer"),
     )
 
 
@@ -114,15 +115,17 @@ def _by_unit(values, kind, n_kinds):
     return np.bincount(kind, values, n_kinds) / len(values)
 
 
-def _with_tokens_fixed(subject, x, y, tokens, where=""):
+def _with_tokens_fixed(survey, subject, x, y, tokens, where=""):
     """Write the partial correlation of x and y, given the number of distinct tokens; empty if it is undefined."""
     with np.errstate(invalid="ignore", divide="ignore"):
         partial = partial_correlation(x, y, tokens)
     if not np.isfinite(partial):
         return ""
+    scores = survey.covariances(residual(x, [tokens]), residual(y, [tokens]))
+    p = sign_flip_p_value(scores[np.isfinite(scores)])
     return (
         f"With the number of distinct tokens held fixed {subject} {partial:.2f} "
-        f"({p_text(float(correlation_p_value(partial, len(y), 1)))}){where}."
+        f"({p_text(p)} by itself, with kinds as units){where}."
     )
 
 
@@ -185,7 +188,7 @@ def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
         pairs = (last, logits), (logits, entropy), (entropy, loss), (last, loss)
         links = [float(spearman(x, y)) for x, y in pairs]
     e, loss_of = survey.by_kind(entropy), survey.by_kind(loss)
-    partial = _with_tokens_fixed("the middle link is", *(rankdata(x) for x in (logits, entropy, tokens)))
+    partial = _with_tokens_fixed(survey, "the middle link is", *(rankdata(x) for x in (logits, entropy, tokens)))
     yield Measured(
         f"scaling 2: {listed(links[:3])} from link to link, {links[3]:.2f} from end to end; mean dimension "
         f"{mean(last):.2f} in the last layer and {mean(logits):.2f} of the logits, mean entropy {mean(entropy):.2f} "

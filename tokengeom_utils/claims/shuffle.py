@@ -150,7 +150,8 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
             survey.paired(name, contrast[:, at], theirs=wanted)
             for (name, at), wanted in zip(places.items(), theirs, strict=True)
         ],
-        f"Over all layers the mean rises at {np.mean(steps > 0):.0%} of the steps between degrees.",
+        f"The average over all layers rises at {np.mean(steps > 0):.0%} of the steps between degrees; single layers can "
+        "fall.",
     )
 
 
@@ -200,9 +201,13 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
         f"{mean((first + change)[where]):.2f} shuffled.",
         parts,
-        f"The sign depends on the layer: shuffled, the overlap is higher for pairs that begin at layers {turned}."
-        if (change > 0).any()
-        else "",
+        "Sizes are relative to the mean of the three models, each at its own peak; layers 14 to 15 are none of these "
+        "pairs."
+        + (
+            f" The sign depends on the layer: shuffled, the overlap is higher for pairs that begin at layers {turned}."
+            if (change > 0).any()
+            else ""
+        ),
     )
 
 

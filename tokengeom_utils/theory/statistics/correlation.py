@@ -119,10 +119,10 @@ def partial_correlation(x: ArrayLike, y: ArrayLike, *controls: ArrayLike) -> np.
     >>> float(tg.statistics.partial_correlation(x, y, c).round(6))
     -1.0
     """
-    return np.clip((_residual(x, controls) * _residual(y, controls)).sum(-1), -1, 1)
+    return np.clip((residual(x, controls) * residual(y, controls)).sum(-1), -1, 1)
 
 
-def _residual(x, controls):
+def residual(x, controls):
     """Return x (..., prompt) minus its mean and its linear fit to the controls, scaled to length 1."""
     x = np.asarray(x, float)
     left = x - x.mean(-1, keepdims=True)

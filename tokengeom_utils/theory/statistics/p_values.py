@@ -53,7 +53,7 @@ def correlation_p_value(r: ArrayLike, n: int, n_controls: int = 0) -> np.ndarray
 def sign_flip_p_value(differences: ArrayLike, seed: int = 42, n_random: int = 9999) -> float:
     r"""Test whether paired differences are symmetric about zero; return the two-sided p-value.
 
-    The mean difference is compared with the means after every pattern of sign flips, or, for more than 12
+    The mean difference is compared with the means after every pattern of sign flips, or, for more than 15
     differences, after the identity and ``n_random`` random patterns. The p-value is the share of patterns whose mean
     is at least as far from zero.
 
@@ -91,7 +91,7 @@ def sign_flip_p_value(differences: ArrayLike, seed: int = 42, n_random: int = 99
     """
     differences = np.asarray(differences, float)
     n = len(differences)
-    if n <= 12:
+    if n <= 15:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
         signs = 2 * np.random.default_rng(seed).integers(0, 2, (n_random + 1, n), dtype=np.int8) - 1
