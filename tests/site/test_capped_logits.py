@@ -6,6 +6,7 @@ import re
 
 import jupytext
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 import tiny_survey
 from conftest import PROJECT
@@ -62,17 +63,22 @@ def run_chapter(stem, **parameters):
     """Execute the code cells of a chapter in this process; return the text of what they show."""
     matplotlib.use("agg")
     cells = jupytext.read(PROJECT / "notebooks" / f"{stem}.md", fmt="md:myst").cells
-    names, shown = {}, []
+    shown = []
+
+    def show(value):
+        with contextlib.suppress(AttributeError):
+            value = value.data if hasattr(value, "_repr_markdown_") else value.to_string()
+        shown.append(str(value))
+
+    names = {"display": show}
     for cell in (cell for cell in cells if cell.cell_type == "code"):
         code = ast.parse(cell.source)
         last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None
         exec(compile(code, stem, "exec"), names)
-        value = eval(compile(last, stem, "eval"), names) if last else None
-        with contextlib.suppress(AttributeError):
-            value = value.data if hasattr(value, "_repr_markdown_") else value.to_string()
-        shown.append(str(value))
+        show(eval(compile(last, stem, "eval"), names) if last else None)
         if "parameters" in cell.metadata.get("tags", ()):
             names.update(parameters)
+    plt.close("all")
     return "\n".join(shown)
 
 

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 
-__all__ = ["count", "listed", "number", "typeset"]
+__all__ = ["count", "listed", "number", "spread", "typeset"]
 
 MINUS = "\N{MINUS SIGN}"
 LONG = 7  #: characters of a factor; a longer one is rounded
@@ -152,3 +152,26 @@ def count(n: int, one: str, many: str | None = None) -> str:
     ('1 layer', '1,024 tokens', '0 copies')
     """
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def spread(low: float, high: float, digits: int = 2) -> str:
+    """Write a range with a fixed number of decimals; one number if both ends look alike.
+
+    Parameters
+    ----------
+    low, high : float
+    digits : int, default: 2
+        Decimals.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> tg.words.spread(0.314, 0.627), tg.words.spread(0.314, 0.3141), tg.words.spread(-0.001, 1)
+    ('0.31 to 0.63', '0.31', '0.00 to 1.00')
+    """
+    ends = list(dict.fromkeys(typeset(f"{end:z.{digits}f}") for end in (low, high)))
+    return " to ".join(ends)
