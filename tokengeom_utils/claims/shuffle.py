@@ -150,8 +150,8 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
             survey.paired(name, contrast[:, at], theirs=wanted)
             for (name, at), wanted in zip(places.items(), theirs, strict=True)
         ],
-        f"The average over all layers rises at {np.mean(steps > 0):.0%} of the steps between degrees; single layers can "
-        "fall.",
+        f"The average over all layers rises at {np.mean(steps > 0):.0%} of the steps between degrees; single layers "
+        "can fall.",
     )
 
 

@@ -75,4 +75,3 @@ class InlineEngine(NBClientEngine):
             log_output=log_output,
         )
         return _Client(nb_man, **settings).execute()
-

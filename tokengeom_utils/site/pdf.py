@@ -40,12 +40,9 @@ def pages_in_order(site: Path) -> list[tuple[str, str]]:
     start = site / "book" / "index.html"
     if not start.is_file():
         raise InputError(f"no built book at {site}: build one with  tokengeom book, and name its folder html")
-    contents = BeautifulSoup(start.read_text(encoding="utf-8"), "html.parser").find("nav", "bd-links")
-    found = {}
-    for link in contents("a", "reference"):
+    found: dict[str, str] = {}
+    for link in BeautifulSoup(start.read_text(encoding="utf-8"), "html.parser").select("nav.bd-links a.internal"):
         address = urlsplit(str(link.get("href")))
-        if "external" in link.get("class", []) or address.scheme:
-            continue
         page = (start.parent / unquote(address.path)).resolve() if address.path else start.resolve()
         found.setdefault(page.relative_to(site.resolve()).as_posix(), link.get_text(" ", strip=True))
     return list({"book/index.html": "The Geometry of Tokens", **found}.items())

@@ -1,5 +1,7 @@
 """Correlation coefficients over the last axis: Pearson's, Spearman's, and partial."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -122,7 +124,7 @@ def partial_correlation(x: ArrayLike, y: ArrayLike, *controls: ArrayLike) -> np.
     return np.clip((residual(x, controls) * residual(y, controls)).sum(-1), -1, 1)
 
 
-def residual(x, controls):
+def residual(x: ArrayLike, controls: Sequence[ArrayLike]) -> np.ndarray:
     """Return x (..., prompt) minus its mean and its linear fit to the controls, scaled to length 1."""
     x = np.asarray(x, float)
     left = x - x.mean(-1, keepdims=True)
