@@ -1,6 +1,6 @@
 """The untrained twin: a model's architecture with weights from before any training.
 
-Its clouds show the effect of the architecture alone; the difference to the model's own clouds is what training added.
+Its clouds show what the architecture and the tokens make by themselves; what they show need not have been learned.
 """
 
 import hashlib
