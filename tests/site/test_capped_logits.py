@@ -1,15 +1,11 @@
 """A model that caps its logits, such as Gemma 2, has a book: the chapter on logits leaves out their dimension."""
 
-import ast
-import contextlib
 import re
 
-import jupytext
 import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 import tiny_survey
-from conftest import PROJECT
+from run_chapter import run_chapter
 
 import tokengeom_utils as tg
 
@@ -59,34 +55,12 @@ def capped(tmp_path_factory):
     return folder
 
 
-def run_chapter(stem, **parameters):
-    """Execute the code cells of a chapter in this process; return the text of what they show."""
-    matplotlib.use("agg")
-    cells = jupytext.read(PROJECT / "notebooks" / f"{stem}.md", fmt="md:myst").cells
-    shown = []
-
-    def show(value):
-        with contextlib.suppress(AttributeError):
-            value = value.data if hasattr(value, "_repr_markdown_") else value.to_string()
-        shown.append(str(value))
-
-    names = {"display": show}
-    for cell in (cell for cell in cells if cell.cell_type == "code"):
-        code = ast.parse(cell.source)
-        last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None
-        exec(compile(code, stem, "exec"), names)
-        show(eval(compile(last, stem, "eval"), names) if last else None)
-        if "parameters" in cell.metadata.get("tags", ()):
-            names.update(parameters)
-    plt.close("all")
-    return "\n".join(shown)
-
-
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_the_chapter_on_logits_leaves_out_the_dimension_that_is_undefined(capped, monkeypatch):
     assert tg.open_results(capped / "survey.zarr").logit_dimension.isnull().all()
     monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
-    shown = run_chapter(
+    matplotlib.use("agg")
+    _, shown = run_chapter(
         "from_geometry_to_loss",
         model=str(capped / "model"),
         results=str(capped / "survey.zarr"),

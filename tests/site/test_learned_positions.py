@@ -5,7 +5,7 @@ import re
 import matplotlib
 import pytest
 import tiny_survey
-from test_capped_logits import run_chapter
+from run_chapter import run_chapter
 
 import tokengeom_utils as tg
 

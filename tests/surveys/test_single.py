@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tiny_survey
 from conftest import PROJECT
+from run_chapter import run_chapter
 
 import tokengeom_utils as tg
-from tokengeom_utils.site.inline import expressions
 from tokengeom_utils.surveys.single import differences
 
 N_TOKENS, N_PROMPTS = 160, 12
@@ -76,7 +76,6 @@ def test_without_the_texts_or_with_too_short_ones_nothing_is_compared(surveyed):
 @pytest.mark.parametrize("n_letters", [100, 250, 400])
 def test_the_chapter_never_compares_texts_of_different_lengths(surveyed, tmp_path, monkeypatch, n_letters):
     """All cells of the chapter, with a tiny model, on a text shorter than its survey's and on two longer ones."""
-    import jupytext
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
@@ -87,16 +86,9 @@ def test_the_chapter_never_compares_texts_of_different_lengths(surveyed, tmp_pat
     (tmp_path / "mine.txt").write_text(text)
     given = {"model": model.name, "results": str(folder / "survey.zarr"), "prompts": str(folder / "texts.jsonl")}
     given |= {"n_tokens": N_TOKENS, "scale_max": 64, "k_max": 8, "files": str(tmp_path / "mine.txt")}
-    names, said = {}, []
-    for cell in jupytext.read("your_own_text.md").cells:
-        if cell.cell_type == "code":
-            exec(cell.source, names)
-            names |= given if "parameters" in cell.metadata.get("tags", []) else {}
-        else:
-            said += [str(eval(f"(\n{expression}\n)", names)) for expression in expressions(cell.source)]
+    names, told = run_chapter("your_own_text", **given)
     n = min(len(text), N_TOKENS)
     assert names["survey"].attrs["n_tokens"] == n == names["n_tokens"]
-    told = "\n".join(said)
     assert ("measured again here" in told) == (len(text) < N_TOKENS)
     assert (f"made with {N_TOKENS} tokens instead of {n}" in told) == (len(text) < N_TOKENS)
     assert ("too short for two pages" in told) == (len(text) < 2 * N_TOKENS) and "but your text does not" not in told

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
-MARGIN = "16mm"
+MARGIN, SCALE = "16mm", 0.8
 #: Solutions and hints are folded on the pages; everything else that is folded stays out of a printed page.
 OPEN_SOLUTIONS = "() => document.querySelectorAll('details.solution').forEach((fold) => { fold.open = true; })"
 SETTLED = """async () => {
@@ -114,7 +114,7 @@ def _print(browser, page, solutions):
         if solutions:
             tab.evaluate(OPEN_SOLUTIONS)
         margin = dict.fromkeys(("top", "bottom", "left", "right"), MARGIN)
-        return tab.pdf(format="A4", margin=margin, outline=True, tagged=True, print_background=True)
+        return tab.pdf(format="A4", margin=margin, scale=SCALE, outline=True, tagged=True, print_background=True)
     finally:
         tab.close()
 
