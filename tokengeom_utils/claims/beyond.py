@@ -34,7 +34,7 @@ def twin_of(results: "xr.Dataset") -> "xr.Dataset | None":
 
     Notes
     -----
-    Used in the chapters *The paper in one page* and *The reproduction report*.
+    Used in the chapters *The shuffle control*, *The paper in one page*, and *The reproduction report*.
 
     Examples
     --------
