@@ -43,7 +43,7 @@ def shown_by(stem, folder, monkeypatch, **parameters):
     """Return what a chapter shows of the tiny model."""
     monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
     paths = {"model": str(folder / "model"), "results": str(folder / "survey.zarr"), "prompts": str(folder / "texts")}
-    shown = run_chapter(stem, **paths, n_tokens=N_TOKENS, **parameters)
+    _, shown = run_chapter(stem, **paths, n_tokens=N_TOKENS, **parameters)
     assert not re.search(r"\bnan\b|\binf\b", shown)
     return shown
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import PROJECT
 
 from tokengeom_utils.site.build.contents import chapters
-from tokengeom_utils.site.inline import expressions
+from tokengeom_utils.site.values import expressions
 from tokengeom_utils.site.words import number, typeset
 
 
