@@ -3,12 +3,12 @@
 from typing import Any
 
 
-class InlineEngine:
-    """What ``papermill --engine inline`` runs: papermill's own engine, with values in Markdown cells."""
-
-    @classmethod
-    def execute_notebook(cls, *arguments: Any, **options: Any) -> Any:
-        """Execute a notebook; see :class:`papermill.engines.Engine`."""
+class _Lazy(type):
+    def __getattr__(cls, name: str) -> Any:
         from .engine import Engine
 
-        return Engine.execute_notebook(*arguments, **options)
+        return getattr(Engine, name)
+
+
+class InlineEngine(metaclass=_Lazy):
+    """Stands for :class:`tokengeom_utils.site.engine.Engine`, which is imported when it is first used."""
