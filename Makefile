@@ -116,7 +116,7 @@ clean:
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --upgrade 'pip>=24'
-	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,lab,test]' torch==2.13.0
+	.venv-lock/bin/pip install --quiet -e '.[book,cluster,data,pdf,lab,test]' torch==2.13.0
 	{ head -n 2 constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' \
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
