@@ -26,7 +26,7 @@ HOSTS = {
     "www.inference.org.uk",
 }
 LABELS = re.compile(
-    r"Imports and parameters|Imports|Parameters|Preparation|Rerun this chapter|Reproduce this figure"
+    r"Imports and parameters|Imports|Parameters|Code of the numbers below|Rerun this chapter|Reproduce this figure"
     r"|Code of (?:figure [\d.]+|this (?:table|list|paragraph|output)|these paragraphs)"
     r"|Solution to Exercise [\d.]+ \(.+\)"
 )
@@ -264,3 +264,43 @@ def test_scripts_and_their_parts_exist_and_are_small(site):
     assert sum(path.stat().st_size for path in scripts) < 1_000_000
     assert not list(site.rglob("*.map"))
     assert sum(path.stat().st_size for path in (site / "_static").rglob("*") if path.is_file()) < 12_000_000
+
+
+def test_the_first_page_quotes_the_verdicts_and_says_how_to_cite(site):
+    page = BeautifulSoup((site / "book" / "index.html").read_text(encoding="utf-8"), "html.parser")
+    text = " ".join(page.main.get_text().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+    report = nbformat.read(site.parent / "chapters" / "reproduction_report.ipynb", 4)
+    (counted,) = [cell.source for cell in report.cells if "verdicts" in cell.metadata.get("tags", ())]
+    assert " ".join(counted.replace("**", "").split()) in text
+    assert "@software{tokengeometry," in text and "@misc{viswanathan2025," in text
+    (foot,) = page.find_all(string=re.compile(r"^Token Geometry \d"))
+    assert re.search(r", profile tiny, built on \d{4}-\d\d-\d\d$", foot)
+
+
+def test_the_entry_to_cite_is_that_of_the_citation_file():
+    landing = extension("landing")
+    released = {
+        "title": "A title",
+        "version": "1.2.0",
+        "date-released": "2026-01-02",
+        "authors": [{"name": "Some people"}],
+    }
+    entry = landing.bibtex(released)
+    for field in ("author = {{Some people}}", "title = {{A title}}", "year = {2026}", "version = {1.2.0}"):
+        assert field in entry
+    assert landing.verdicts(PROJECT / "data") == ("", "")
+
+
+@pytest.mark.parametrize(
+    "origin, shown",
+    [
+        ("https://example.org/a/b.git", True),
+        ("git@example.org:a/b.git", True),
+        ("/home/someone/b", False),
+        ("../b", False),
+        ("file:///b", False),
+        ("https://user:secret@example.org/b", False),
+    ],
+)
+def test_only_an_address_that_others_can_use_is_shown(origin, shown):
+    assert bool(extension("landing").ADDRESS.fullmatch(origin)) == shown
