@@ -15,8 +15,8 @@ correct
 # The imports and __all__ follow the book, not the alphabet.
 from .answer import Answer, checker, close, expect
 from .the_paper_in_one_page import relative_peak, align
-from .empirical_measures import same_measure, w2_line, w2_gaussians
-from .mean_field import sa_velocity, cosine_speed, hemisphere
+from .empirical_measures import w2_line, same_measure, w2_gaussians
+from .mean_field import sa_velocity, hemisphere, cosine_speed
 from .lasting_groups import fastest_wave
 from .mean_field_in_a_real_model import effective_groups, energy_change
 from .extraction import block_inputs, next_token_loss, loss_in_chunks
@@ -27,7 +27,7 @@ from .neighborhood_overlap import chance_overlap, overlap, reciprocity
 from .shuffle_control import shuffle_blocks, ngram_precision, sign_flip
 from .loss_correlation import fisher_interval, partial_correlation, resampled_correlations, mean_log_frequency
 from .from_geometry_to_loss import logit_factor, dirichlet_entropy_of, box_entropy
-from .untrained_twin import untrained_loss, twin_held_fixed, causal_mean
+from .untrained_twin import untrained_loss, causal_mean, twin_held_fixed
 from .your_own_text import percentile_rank, unusual
 from .what_a_survey_costs import count_measurements, enough_workers, is_whole
 from .reproduction_report import holm, joint_p_values, kinds_needed
@@ -40,12 +40,12 @@ __all__ = [  # noqa: RUF022
     "expect",
     "relative_peak",
     "align",
-    "same_measure",
     "w2_line",
+    "same_measure",
     "w2_gaussians",
     "sa_velocity",
-    "cosine_speed",
     "hemisphere",
+    "cosine_speed",
     "fastest_wave",
     "effective_groups",
     "energy_change",
@@ -76,8 +76,8 @@ __all__ = [  # noqa: RUF022
     "dirichlet_entropy_of",
     "box_entropy",
     "untrained_loss",
-    "twin_held_fixed",
     "causal_mean",
+    "twin_held_fixed",
     "percentile_rank",
     "unusual",
     "count_measurements",

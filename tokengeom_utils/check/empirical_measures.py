@@ -14,6 +14,30 @@ def _lookalikes(cloud: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]
 
 
 @checker
+def w2_line(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``w2_line(a, b)``: the Wasserstein distance W2 of two sets of n numbers.
+
+    ``a`` and ``b`` are arrays of shape (token,); returns a float.
+    """
+    a, b = rng.normal(size=(2, rng.integers(8, 20))) * rng.uniform(1, 3, (2, 1)) + rng.uniform(0, 0.3, (2, 1))
+    gap = np.sort(a) - np.sort(b)
+    found, wanted = shaped(attempt(a, b)), np.sqrt(np.mean(gap**2))
+    expect(not close(found, np.sqrt(np.mean((a - b) ** 2))), "you pair the tokens by name: sort both sets first")
+    expect(not close(found, wanted**2), "this is the square of the distance")
+    expect(not close(found, np.sqrt(np.sum(gap**2))), "each token has mass 1/n: take the mean, not the sum")
+    expect(
+        not close(found, np.abs(gap).mean()),
+        "this is W1, the mean length of the paths; W2 is the root of their mean square",
+    )
+    expect(
+        not close(found, np.hypot(a.mean() - b.mean(), a.std() - b.std()))
+        and not close(found, abs(a.mean() - b.mean())),
+        "means and widths determine W2 of normal laws only: pair the numbers themselves",
+    )
+    expect(close(found, wanted), "sort both sets, take the differences, and return their root mean square")
+
+
+@checker
 def same_measure(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``same_measure(a, b)``: whether two clouds have the same empirical measure.
 
@@ -61,30 +85,6 @@ def same_measure(attempt: Attempt, rng: np.random.Generator) -> None:
         not ever(*halves),
         "these clouds have equal moments up to the third, and no token in common: compare the tokens",
     )
-
-
-@checker
-def w2_line(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``w2_line(a, b)``: the Wasserstein distance W2 of two sets of n numbers.
-
-    ``a`` and ``b`` are arrays of shape (token,); returns a float.
-    """
-    a, b = rng.normal(size=(2, rng.integers(8, 20))) * rng.uniform(1, 3, (2, 1)) + rng.uniform(0, 0.3, (2, 1))
-    gap = np.sort(a) - np.sort(b)
-    found, wanted = shaped(attempt(a, b)), np.sqrt(np.mean(gap**2))
-    expect(not close(found, np.sqrt(np.mean((a - b) ** 2))), "you pair the tokens by name: sort both sets first")
-    expect(not close(found, wanted**2), "this is the square of the distance")
-    expect(not close(found, np.sqrt(np.sum(gap**2))), "each token has mass 1/n: take the mean, not the sum")
-    expect(
-        not close(found, np.abs(gap).mean()),
-        "this is W1, the mean length of the paths; W2 is the root of their mean square",
-    )
-    expect(
-        not close(found, np.hypot(a.mean() - b.mean(), a.std() - b.std()))
-        and not close(found, abs(a.mean() - b.mean())),
-        "means and widths determine W2 of normal laws only: pair the numbers themselves",
-    )
-    expect(close(found, wanted), "sort both sets, take the differences, and return their root mean square")
 
 
 @checker

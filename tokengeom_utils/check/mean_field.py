@@ -55,29 +55,6 @@ def sa_velocity(attempt: Attempt, rng: np.random.Generator) -> None:
 
 
 @checker
-def cosine_speed(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``cosine_speed(gamma, n, beta)``: d gamma / dt of n tokens that all have the cosine gamma, under SA.
-
-    ``gamma`` and ``beta`` are floats, ``n`` is an int; returns a float.
-    """
-    random = [(rng.uniform(0, 0.9), int(rng.integers(3, 40)), rng.uniform(0.5, 4)) for _ in range(4)]
-    cases = [(0.0, 2, 0.0), (1.0, 5, 1.0), (-0.2, 4, 2.0), *random]
-    found = [shaped(attempt(*case)) for case in cases]
-    gamma, n, beta = np.array(cases).T
-    top, z = 2 * (1 - gamma) * ((n - 1) * gamma + 1), np.exp(beta * (1 - gamma)) + n - 1
-    expect(not close(found, top / 2 / z), "both tokens of a pair move, so their cosine changes twice as fast")
-    expect(
-        not close(found, top * np.exp(beta * gamma) / n),
-        "this is USA: in SA, divide by Z = e^beta + (n - 1) e^(beta gamma)",
-    )
-    expect(not close(found, top / n), "the attention is missing: this is the speed at beta = 0")
-    expect(
-        close(found, top / z),
-        "d/dt <x_i, x_k> is 2 <v_i, x_k>: in the sum over j, treat j = i, j = k, and the n - 2 others separately",
-    )
-
-
-@checker
 def hemisphere(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``hemisphere(n, d)``: Wendel's probability that n uniform points on the sphere share a hemisphere.
 
@@ -106,4 +83,27 @@ def hemisphere(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(
         close([attempt(n, 1) for n in (2, 3, 6)], [1 / 2, 1 / 4, 1 / 32]),
         "right, but not for d = 1, where every point is +1 or -1 and all have to be alike",
+    )
+
+
+@checker
+def cosine_speed(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``cosine_speed(gamma, n, beta)``: d gamma / dt of n tokens that all have the cosine gamma, under SA.
+
+    ``gamma`` and ``beta`` are floats, ``n`` is an int; returns a float.
+    """
+    random = [(rng.uniform(0, 0.9), int(rng.integers(3, 40)), rng.uniform(0.5, 4)) for _ in range(4)]
+    cases = [(0.0, 2, 0.0), (1.0, 5, 1.0), (-0.2, 4, 2.0), *random]
+    found = [shaped(attempt(*case)) for case in cases]
+    gamma, n, beta = np.array(cases).T
+    top, z = 2 * (1 - gamma) * ((n - 1) * gamma + 1), np.exp(beta * (1 - gamma)) + n - 1
+    expect(not close(found, top / 2 / z), "both tokens of a pair move, so their cosine changes twice as fast")
+    expect(
+        not close(found, top * np.exp(beta * gamma) / n),
+        "this is USA: in SA, divide by Z = e^beta + (n - 1) e^(beta gamma)",
+    )
+    expect(not close(found, top / n), "the attention is missing: this is the speed at beta = 0")
+    expect(
+        close(found, top / z),
+        "d/dt <x_i, x_k> is 2 <v_i, x_k>: in the sum over j, treat j = i, j = k, and the n - 2 others separately",
     )

@@ -42,6 +42,30 @@ def untrained_loss(attempt: Attempt, rng: np.random.Generator) -> None:
 
 
 @checker
+def causal_mean(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``causal_mean(values)``: the mean of each row and all rows before it.
+
+    ``values`` is an array of shape (token, feature); returns an array of the same shape.
+    """
+    n, d = int(rng.integers(5, 10)), int(rng.integers(2, 5))
+    values = rng.normal(size=(n, d))
+    found, wanted = shaped(attempt(values), n, d), np.array([values[: i + 1].mean(0) for i in range(n)])
+    sums = np.cumsum(values, 0)
+    expect(not close(found, sums), "this is the sum: divide each row by the number of rows up to it")
+    expect(not close(found, sums / n), "the first row averages over one row, not over all")
+    expect(not close(found, np.tile(values.mean(0), (n, 1))), "a causal mean does not include the rows that follow")
+    expect(
+        not close(found, np.cumsum(values[::-1], 0)[::-1] / np.arange(n, 0, -1)[:, None]),
+        "these are the rows that follow",
+    )
+    expect(not close(found[1:], wanted[:-1]), "each row is included in its own mean")
+    expect(
+        close(found, wanted) and close(attempt(values[:1]), values[:1]),
+        "divide np.cumsum over the tokens by 1, 2, 3, ...; the mean of a single row is that row",
+    )
+
+
+@checker
 def twin_held_fixed(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``twin_held_fixed(own, twin, loss)``: the correlation of dimension and loss with the twin held fixed.
 
@@ -79,28 +103,4 @@ def twin_held_fixed(attempt: Attempt, rng: np.random.Generator) -> None:
         close(found, wanted) and close(attempt(own[:1], twin[:1], loss), wanted[:1]),
         "for each layer, take three correlations, those of dimension and loss, twin and loss, and dimension and twin; "
         "then use the formula for one control",
-    )
-
-
-@checker
-def causal_mean(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``causal_mean(values)``: the mean of each row and all rows before it.
-
-    ``values`` is an array of shape (token, feature); returns an array of the same shape.
-    """
-    n, d = int(rng.integers(5, 10)), int(rng.integers(2, 5))
-    values = rng.normal(size=(n, d))
-    found, wanted = shaped(attempt(values), n, d), np.array([values[: i + 1].mean(0) for i in range(n)])
-    sums = np.cumsum(values, 0)
-    expect(not close(found, sums), "this is the sum: divide each row by the number of rows up to it")
-    expect(not close(found, sums / n), "the first row averages over one row, not over all")
-    expect(not close(found, np.tile(values.mean(0), (n, 1))), "a causal mean does not include the rows that follow")
-    expect(
-        not close(found, np.cumsum(values[::-1], 0)[::-1] / np.arange(n, 0, -1)[:, None]),
-        "these are the rows that follow",
-    )
-    expect(not close(found[1:], wanted[:-1]), "each row is included in its own mean")
-    expect(
-        close(found, wanted) and close(attempt(values[:1]), values[:1]),
-        "divide np.cumsum over the tokens by 1, 2, 3, ...; the mean of a single row is that row",
     )
