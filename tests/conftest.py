@@ -37,7 +37,7 @@ def book(tmp_path_factory, model):
     from tokengeom_utils.site.build import build_book
 
     project = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml", "constraints.txt", "README.md", "CONTRIBUTING.md"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff", "constraints.txt", "README.md", "CONTRIBUTING.md"):
         shutil.copy(PROJECT / name, project)
     for name in ("book", "data", "notebooks", "benchmarks/results"):
         shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
