@@ -8,13 +8,14 @@ from pathlib import Path
 
 import jupytext
 
+from tokengeom_utils.site.values import with_values
+
 PROJECT = Path(__file__).parents[1]
 BOX = re.compile(r"^About \d+ minutes to read; exercises about \d+ more\.$", re.M)
 #: Minutes of reading: for a word, a displayed formula, a figure, and a line of code that is shown.
 WORD, FORMULA, FIGURE, LINE = 1 / 200, 0.5, 0.75, 0.1
 #: Minutes for an exercise, and more for each line of its solution, of code or of text.
 EXERCISE, SOLUTION = 8, 0.5
-_ROLE = re.compile(r"\{eval\}(`+)(?!`).+?(?<!`)\1(?!`)", re.S)
 _EXERCISE = re.compile(r"^(`{3,})\{(exercise|solution)\}[^\n]*\n(.*?)^\1$", re.S | re.M)
 _DISPLAYED = re.compile(r"\$\$.+?\$\$", re.S)
 _SENTENCE = re.compile(r'"((?:[^"\\\n]|\\.){40,})"')
@@ -35,7 +36,7 @@ def minutes(path):
                 reading += LINE * sum(bool(line.strip()) for line in cell.source.splitlines())
             reading += WORD / 2 * sum(len(text.split()) for text in _SENTENCE.findall(cell.source))
             continue
-        text = _ROLE.sub("value", cell.source)
+        text = with_values(cell.source, lambda wanted: ["value"] * len(wanted))
         for _, kind, body in _EXERCISE.findall(text):
             lines = [line for line in body.splitlines() if line.strip() and not line.startswith((":", "~~~"))]
             solving += EXERCISE if kind == "exercise" else SOLUTION * len(lines)

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tokengeom_utils.site.pdf import BROWSERS
+
 INSPECTION = (Path(__file__).parent / "inspection.js").read_text(encoding="utf-8")
 OPEN_ALL = "() => document.querySelectorAll('main details').forEach((fold) => { fold.open = true; })"
 SETTLED = """async () => {

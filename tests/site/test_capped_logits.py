@@ -59,7 +59,6 @@ def capped(tmp_path_factory):
 def test_the_chapter_on_logits_leaves_out_the_dimension_that_is_undefined(capped, monkeypatch):
     assert tg.open_results(capped / "survey.zarr").logit_dimension.isnull().all()
     monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
-    matplotlib.use("agg")
     _, shown = run_chapter(
         "from_geometry_to_loss",
         model=str(capped / "model"),

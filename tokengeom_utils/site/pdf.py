@@ -39,7 +39,9 @@ def pages_in_order(site: Path) -> list[tuple[str, str]]:
 
     start = site / "book" / "index.html"
     if not start.is_file():
-        raise InputError(f"no built book at {site}: build one with  tokengeom book, and name its folder html")
+        raise InputError(
+            f"no built book at {site}: build one with  tokengeom book, or name the folder html of another build"
+        )
     found: dict[str, str] = {}
     for link in BeautifulSoup(start.read_text(encoding="utf-8"), "html.parser").select("nav.bd-links a.internal"):
         address = urlsplit(str(link.get("href")))

@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterable
 
+from ..claims.wording import between
+
 __all__ = ["count", "listed", "number", "spread", "typeset"]
 
 MINUS = "\N{MINUS SIGN}"
@@ -45,7 +47,7 @@ def number(value: float, error: float | None = None, digits: int = 2) -> str:
 
     Notes
     -----
-    First used in the chapter *Mean-field dynamics*.
+    First used in the chapter *The mean-field picture*.
 
     Examples
     --------
@@ -173,5 +175,4 @@ def spread(low: float, high: float, digits: int = 2) -> str:
     >>> tg.words.spread(0.314, 0.627), tg.words.spread(0.314, 0.3141), tg.words.spread(-0.001, 1)
     ('0.31 to 0.63', '0.31', '0.00 to 1.00')
     """
-    ends = list(dict.fromkeys(typeset(f"{end:z.{digits}f}") for end in (low, high)))
-    return " to ".join(ends)
+    return typeset(between(low, high, digits))
