@@ -44,6 +44,7 @@ def profile(tmp_path, **changes):
     return path
 
 
+@pytest.mark.usefixtures("model")  # a first download would be reported beside the error
 @pytest.mark.parametrize("command", ["book", "survey"])
 @pytest.mark.parametrize(
     "changes, words",

@@ -16,6 +16,7 @@ from .errors import InputError
 
 SCHEMA = 3  #: version of a store's layout; stores of other layouts are refused
 SCALE_MAX, K_MAX = 256, 31  #: defaults: largest range scaling, and largest number of neighbors
+TOP = 7  #: number of likeliest tokens summarized: the paper's mean intrinsic dimension of the logits
 
 
 class Observable(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..models.predictions import TOP
+from ..schema import TOP
 from ..surveys.paper import PAPER_LAYERS
 from ..theory.statistics import p_text, partial_correlation, pearson, sign_flip_p_value, spearman
 from ..theory.statistics.correlation import residual

@@ -10,7 +10,8 @@
 
 import torch
 
-TOP = 7  #: number of likeliest tokens summarized: the paper's mean intrinsic dimension of the logits
+from ..schema import TOP
+
 _NAMES = ("entropy", "top_mass", "top_entropy", "top_width")
 
 
