@@ -1,4 +1,5 @@
-// The contents beside a page mark the section that is read; whatever scrolls can be reached by keyboard.
+// What pages do for a reader: the contents mark the section that is read, whatever scrolls can be reached by keyboard,
+// figures can be enlarged, and links show what they lead to.
 (() => {
   const SCROLLS = "pre, .math, div.math mjx-container, .cell_output > .output, .pst-scrollable-table-container";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -74,8 +75,98 @@
     });
   }
 
+  // A click on a figure shows it as large as its words need, in a box that scrolls; without this, the link opens it.
+  function enlarge() {
+    const dialog = document.createElement("dialog");
+    dialog.className = "enlarged";
+    dialog.setAttribute("aria-label", "Figure, enlarged");
+    dialog.innerHTML = '<button type="button" class="btn-close" aria-label="Close"></button>'
+      + '<div tabindex="0" role="group" aria-label="Figure; scrolls"><img alt=""></div>';
+    const [close, picture] = ["button", "img"].map((name) => dialog.querySelector(name));
+    close.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
+    document.body.append(dialog);
+    all("a.enlarge").forEach((link) => link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      picture.src = link.href;
+      picture.alt = link.querySelector("img").alt;
+      dialog.showModal();
+    }));
+  }
+
+  // A pause at a link shows what it leads to: a term, a statement, a formula, a figure, a work, or a function. The card
+  // stays while the pointer is on it, and Escape closes it (WCAG 1.4.13). previews.py writes what it shows.
+  function previews() {
+    if (!window.bootstrap || !window.matchMedia("(hover: hover)").matches) return;
+    const root = new URL(document.documentElement.dataset.content_root || "./", document.baseURI).href;
+    const [ready, waiting] = [{}, {}];
+    window.tokengeomPreviews = (page, cards) => { ready[page] = cards; };
+    const load = (page) => ready[page] ? Promise.resolve() : waiting[page] ||= new Promise((done) => {
+      const script = document.createElement("script");
+      script.src = `${root}_static/previews/${page}.js`;
+      script.onload = script.onerror = done;
+      document.head.append(script);
+    });
+
+    let [shown, timer] = [null, 0];
+    const hide = () => {
+      clearTimeout(timer);
+      if (shown) shown.dispose();
+      shown = null;
+    };
+    const later = (task, delay) => { clearTimeout(timer); timer = setTimeout(task, delay); };
+
+    async function show(link) {
+      const url = new URL(link.href);
+      const page = url.href.split("#")[0].replace(root, "").replace(/\.html$/, "");
+      const anchor = decodeURIComponent(url.hash.slice(1));
+      await load(page);
+      const html = ready[page] && Object.hasOwn(ready[page], anchor) && ready[page][anchor];
+      if (!html || !link.matches(":hover, :focus-visible")) return;
+      const card = document.createElement("div");
+      card.innerHTML = html;
+      const formulas = all(".math", card);
+      if (formulas.length && !(window.MathJax && window.MathJax.typesetPromise)) return;
+      for (const [selector, name] of [["[src]", "src"], ["[href]", "href"]]) {
+        all(selector, card).forEach((part) => part.setAttribute(name, new URL(part.getAttribute(name), url).href));
+      }
+      if (formulas.length) await window.MathJax.typesetPromise([card]);
+      hide();
+      shown = new window.bootstrap.Popover(link, {
+        content: card, html: true, trigger: "manual", placement: "auto", container: "body", customClass: "preview",
+        animation: false,
+      });
+      shown.show();
+      const tip = document.querySelector(".popover.preview");
+      tip.addEventListener("mouseenter", () => clearTimeout(timer));
+      tip.addEventListener("mouseleave", () => later(hide, 200));
+    }
+
+    all("article a.internal[href*='#'], article a.sphinx-codeautolink-a").forEach((link) => {
+      if (link.closest("nav, .headerlink")) return;
+      link.removeAttribute("title"); // a second, shorter card of the browser's own
+      link.addEventListener("mouseenter", () => later(() => show(link), 350));
+      link.addEventListener("focus", () => later(() => show(link), 350));
+      link.addEventListener("mouseleave", () => later(hide, 200));
+      link.addEventListener("blur", hide);
+    });
+    document.addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });
+  }
+
+  // Paper is white: what is printed from a dark page is printed as from a light one.
+  function print() {
+    const theme = document.documentElement.dataset;
+    let before;
+    window.addEventListener("beforeprint", () => { before = theme.theme; theme.theme = "light"; });
+    window.addEventListener("afterprint", () => { theme.theme = before; });
+  }
+
   function start() {
     nameControls();
+    print();
+    enlarge();
+    previews();
     const mark = contents();
     let waiting = false;
     const soon = (task) => () => {

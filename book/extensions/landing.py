@@ -4,8 +4,6 @@
 made of CITATION.cff; ``{{ get }}`` is the command that fetches the project, where git knows its address.
 """
 
-import re
-import subprocess
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -14,11 +12,10 @@ import nbformat
 import yaml
 
 import tokengeom_utils as tg
-from tokengeom_utils.surveys.provenance import commit
+from tokengeom_utils.surveys.provenance import address, commit
 
 REPORT = Path("notebooks", "reproduction_report.ipynb")
 TAG = "verdicts"  #: of the cell in the report that counts them
-ADDRESS = re.compile(r"(?:https://|ssh://git@|git@)[\w.:/~-]+")
 
 
 def verdicts(source):
@@ -61,16 +58,6 @@ def bibtex(citation):
         "note": f"Released {released}; a companion to arXiv:2501.10573",
     }
     return "@software{tokengeometry,\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items()) + "}"
-
-
-def address():
-    """Where git fetched this checkout from, if that is an address others can use."""
-    command = ["git", "-C", str(Path(tg.__file__).parent), "remote", "get-url", "origin"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return found if ADDRESS.fullmatch(found) else ""
 
 
 def footer(profile, today):

@@ -18,6 +18,7 @@ CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
+FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\u2019\u201d]+")
 
 
@@ -201,6 +202,7 @@ def page(app, name, template, context, doctree):
         for repeated in REPEATED:
             body = body.replace(f' id="{repeated}"', f' data-kind="{repeated}"')
         body = TABLE.sub(lambda table: card_html(table[0]), body)
+        body = FIGURE.sub(r'\1<a class="enlarge" href="\3" title="Enlarge">\2</a>', body)
         # A list whose entries have another role than its items is not a list to a screen reader.
         context["body"] = hang(body.replace(' role="doc-biblioentry"', ' role="listitem"'))
 

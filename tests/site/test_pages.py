@@ -14,6 +14,7 @@ from conftest import PROJECT
 from pybtex.database import Entry, Person, parse_file
 
 from tokengeom_utils.site.build import chapters
+from tokengeom_utils.surveys.provenance import ADDRESS
 
 SOURCES = chapters(PROJECT)
 #: hosts that a page may name; nothing is loaded from any of them
@@ -303,4 +304,4 @@ def test_the_entry_to_cite_is_that_of_the_citation_file():
     ],
 )
 def test_only_an_address_that_others_can_use_is_shown(origin, shown):
-    assert bool(extension("landing").ADDRESS.fullmatch(origin)) == shown
+    assert bool(ADDRESS.fullmatch(origin)) == shown

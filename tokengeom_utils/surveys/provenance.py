@@ -1,6 +1,7 @@
 """The provenance of a run: model, device, commit, and versions."""
 
 import platform
+import re
 import subprocess
 from functools import lru_cache
 from importlib import metadata
@@ -13,6 +14,9 @@ from ..version import __version__
 
 if TYPE_CHECKING:
     import torch
+
+PACKAGE = Path(__file__).parents[1]
+ADDRESS = re.compile(r"(?:https://|ssh://git@|git@)[\w.:/~-]+")  #: one that leads to no folder and holds no password
 
 
 def provenance(model: LanguageModel, profile: str = "", batch: int = 1) -> dict[str, Any]:
@@ -60,16 +64,25 @@ def _device_name(device: "torch.device") -> str:
 @lru_cache
 def commit() -> str:
     """Return the commit of the checkout, with a plus if the package was changed since; empty outside a checkout."""
-    here = Path(__file__).parents[1]
+    head = _git("rev-parse", "HEAD")
+    return head + "+" if _git("status", "--porcelain", "--untracked-files=no", "--", str(PACKAGE)) else head
 
-    def git(*words):
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout
+
+def address() -> str:
+    """Return where git fetched the checkout from, if others can use that address; empty otherwise."""
+    found = _git("remote", "get-url", "origin")
+    return found if ADDRESS.fullmatch(found) else ""
+
+
+def _git(*words):
+    """What git prints on the checkout that holds the package; empty outside one, or where git fails."""
+
+    def run(*words):
+        command = ["git", "-C", str(PACKAGE), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        if Path(git("rev-parse", "--show-toplevel").strip()) != here.parent:
-            return ""
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
-        return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
+        return run(*words) if Path(run("rev-parse", "--show-toplevel")) == PACKAGE.parent else ""
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -1,0 +1,215 @@
+"""Sphinx extension: each chapter as a notebook to take along, with solutions and without.
+
+The notebooks hold the text of the page, its numbers in place, and the code without its output. They need no extension
+of Jupyter: boxes become paragraphs. Where git knows an address of the project, they begin with a cell that installs it
+on Colab, and the page has a link that opens the chapter on Binder.
+"""
+
+import html
+import re
+from pathlib import Path
+
+import nbformat
+from references import short_names
+
+from tokengeom_utils.surveys.provenance import address
+
+FOLDER = "_downloads/notebooks"
+FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}([^\n]*)\n((?::\w[^\n]*\n)*)(.*?)^\1[ \t]*$\n?", re.S | re.M)
+LABEL = re.compile(r"^\([\w:-]+\)=\n", re.M)
+ROLE = re.compile(r"\{([\w:-]+)\}(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.S)
+TITLED = re.compile(r"(.+?)\s*<[^<>]+>", re.S)
+LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
+SOLUTION = "solution"
+#: boxes whose name is said in front of their title
+NAMED = ("exercise", SOLUTION, "definition", "proposition", "theorem", "lemma", "corollary", "proof", "remark")
+#: boxes of a page that a notebook does without
+DROPPED = ("Rerun this chapter", "Reproduce this figure")
+GITHUB = re.compile(r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
+COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
+
+if "google.colab" in sys.modules:
+    !git clone --quiet {address} token-geometry
+    %cd token-geometry
+    %pip install --quiet --constraint constraints.txt --editable ".[book]"
+    %cd notebooks"""
+
+
+def shown(body):
+    """What the links of a page are called, by the label that they lead to; by the page if they lead to a whole one.
+
+    Parameters
+    ----------
+    body : str
+        HTML.
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> shown('<a class="reference internal" href="b.html#fig-a"><span>Fig. 5.1</span></a>')
+    {'fig-a': 'Fig. 5.1'}
+    """
+    found = {}
+    for to, text in LINK.findall(body):
+        page, _, label = to.partition("#")
+        found.setdefault(label or Path(page).stem, html.unescape(re.sub("<[^>]*>", "", text)))
+    return found
+
+
+def plain(text, solutions, names):
+    """Markdown that needs no extension of Jupyter.
+
+    Parameters
+    ----------
+    text : str
+        MyST.
+    solutions : bool
+        Whether to keep the solutions of exercises.
+    names : dict of str to str
+        What to call what a role refers to, by its label.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> box = "(here)=\\n```{exercise} Count\\n:label: a\\n\\nHow many in {numref}`b`?\\n```\\n"
+    >>> print(plain(box, True, {"b": "Fig. 1"}))
+    **Exercise. Count**
+    <BLANKLINE>
+    How many in Fig. 1?
+    """
+
+    def box(match):
+        _, kind, title, _, body = match.groups()
+        kind, title = kind.rpartition(":")[2], title.strip()
+        if title in DROPPED or (kind == SOLUTION and not solutions):
+            return ""
+        if kind not in (*NAMED, "admonition", "note", "tip", "warning", "dropdown"):
+            return match[0]
+        if kind == SOLUTION:
+            title = ""
+        name = kind.capitalize() if kind in NAMED else ""
+        head = ". ".join(filter(None, (name, title)))
+        return (f"**{head}**\n\n" if head else "") + FENCE.sub(box, body).strip("\n") + "\n"
+
+    def role(match):
+        kind, _, content = match.groups()
+        if titled := TITLED.fullmatch(content):
+            return titled[1]
+        if kind.startswith("cite"):
+            works = "; ".join(names.get(key.strip(), key) for key in content.split(","))
+            return works if kind == "cite:t" else f"({works})"
+        return names.get(content.removeprefix("/notebooks/"), content)
+
+    return ROLE.sub(role, LABEL.sub("", FENCE.sub(box, text))).strip("\n")
+
+
+def notebook_to_take(page, solutions, names, where):
+    """Make the notebook of a chapter.
+
+    Parameters
+    ----------
+    page : nbformat.NotebookNode
+        The chapter as executed.
+    solutions : bool
+    names : dict of str to str
+        What to call what a role refers to, by its label.
+    where : str
+        The address of the project; empty if it is not known.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
+    cells = []
+    if where:
+        cells.append(nbformat.v4.new_code_cell(COLAB.format(address=where), id="colab"))
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            if text := plain(cell.source, solutions, names):
+                cells.append(nbformat.v4.new_markdown_cell(text, id=cell.id))
+        else:
+            source = SURVEY.sub('results = "standard"', cell.source)
+            cells.append(nbformat.v4.new_code_cell(source, id=cell.id))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def links(name, where):
+    """What the buttons at the head of a chapter lead to.
+
+    Parameters
+    ----------
+    name : str
+        Of the chapter.
+    where : str
+        The address of the project; empty if it is not known.
+
+    Returns
+    -------
+    list of (str, str)
+        The text of a button, and an address, which is relative to the root of the site unless it is on Binder.
+    """
+    found = [
+        ("Notebook with solutions", f"{FOLDER}/{name}.ipynb"),
+        ("Notebook without solutions", f"{FOLDER}/{name}-exercises.ipynb"),
+    ]
+    if on_github := GITHUB.fullmatch(where):
+        path = "/".join(on_github.groups())
+        found.append(("Open on Binder", f"https://mybinder.org/v2/gh/{path}/HEAD?urlpath=lab/tree/notebooks/{name}.md"))
+    return found
+
+
+def chapter(app, page):
+    """The path of the executed notebook behind a page, or None."""
+    path = Path(app.srcdir, f"{page}.ipynb")
+    return path if Path(page).parent.name == "notebooks" and path.exists() else None
+
+
+def offer(app, page, template, context, doctree):
+    """Put the notebooks among the downloads of a chapter, instead of the one with the marks of the build."""
+    if not chapter(app, page):
+        return
+    app.env.shown = {**getattr(app.env, "shown", {}), page: shown(context["body"])}
+    for group in context.get("header_buttons", ()):
+        if group.get("label") == "download-buttons":
+            kept = [button for button in group["buttons"] if button.get("label") == "download-pdf-button"]
+            group["buttons"] = [
+                {
+                    "type": "link",
+                    "url": to if "://" in to else context["pathto"](to, 1),
+                    "text": text,
+                    "icon": "fas fa-code",
+                    "label": "take-along",
+                }
+                for text, to in links(Path(page).name, address())
+            ] + kept
+
+
+def write(app, exception):
+    """Write the notebooks."""
+    if exception or app.builder.format != "html":
+        return
+    folder, where = Path(app.outdir, FOLDER), address()
+    folder.mkdir(parents=True, exist_ok=True)
+    works = app.env.get_domain("cite").bibdata.data.entries
+    cited = {key: f"{short_names(entry)}, {entry.fields['year']}" for key, entry in works.items()}
+    for page, labels in app.env.__dict__.pop("shown", {}).items():
+        path = chapter(app, page)
+        executed = nbformat.read(path, 4)
+        for name, solutions in ((path.stem, True), (f"{path.stem}-exercises", False)):
+            made = notebook_to_take(executed, solutions, {**labels, **cited}, where)
+            nbformat.write(made, folder / f"{name}.ipynb")
+
+
+def setup(app):
+    """Register the handlers; the buttons are changed when the theme has made them."""
+    app.connect("html-page-context", offer, priority=700)
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

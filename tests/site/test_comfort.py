@@ -1,0 +1,255 @@
+"""Figures in the dark, previews of links, sentences of the search, and notebooks to take along."""
+
+import json
+import re
+import sys
+
+import browsing
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from conftest import PROJECT
+from docutils import nodes
+from matplotlib import pyplot as plt
+from test_pages import SOURCES, extension
+
+sys.path.insert(0, str(PROJECT / "book" / "extensions"))  # one of them imports another, as Sphinx lets it
+dark, excerpts, previews, take_along = map(extension, ("dark", "excerpts", "previews", "take_along"))
+
+
+# --- figures in the dark ---
+
+
+def contrast(one, other):
+    """The contrast of two colors (WCAG 2.1)."""
+
+    def luminance(color):
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("color", ["#000000", "#262626", "#0173b2", "#de8f05", "#029e73", "#d55e00", "#014b74"])
+def test_what_can_be_read_on_white_can_be_read_in_the_dark(color):
+    assert contrast(dark.dark(color), dark.GROUND) >= 4.5
+
+
+def test_colors_keep_their_order_in_the_dark():
+    ramp = [plt.get_cmap("viridis")(place) for place in (0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    shown = [dark.dark("#" + "".join(f"{round(255 * part):02x}" for part in color[:3])) for color in ramp]
+    lightness = [contrast(color, "#000000") for color in shown]
+    assert lightness == sorted(lightness) and len(set(shown)) == len(shown)
+
+
+@pytest.fixture
+def figure(tmp_path):
+    """A figure with a line, a heat map with a word on it, and points colored by a quantity, as SVG."""
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3))
+    left.plot([0, 1], [0, 1], color="#0173b2")
+    left.text(0.2, 0.8, "word", color="#262626")
+    middle.imshow([[0, 1], [1, 0]])
+    middle.text(0.5, 0.5, "on the map", color="#262626")
+    middle.set_title("above the map", color="#262626")
+    right.scatter(range(20), range(20), c=range(20))
+    fig.savefig(tmp_path / "a.svg")
+    plt.close(fig)
+    return (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+def test_what_shows_values_keeps_its_colors(figure):
+    made = BeautifulSoup(dark.for_the_dark(figure), "html.parser")
+    assert made.select_one("image").find_parent(class_="kept")
+    assert made.select_one('[id^="PathCollection"]').get("class") == ["kept"]
+    assert len(made.select('g.kept[id^="text"]')) == 1  # on the map; not its title, nor the word beside the line
+    assert len(made.select(".kept")) == 3
+    rules = made.style.text
+    assert '[style*="stroke: #0173b2"]' in rules and rules.startswith("@media (prefers-color-scheme: dark)")
+
+
+def test_a_figure_in_the_light_is_as_it_was(figure):
+    made = re.sub(r"<(ns\d:)?style>@media.*?</(ns\d:)?style>", "", dark.for_the_dark(figure), flags=re.S)
+    before, after = (re.findall(r'(?: d|style|transform)="([^"]*)"', text) for text in (figure, made))
+    assert [" ".join(part.split()) for part in before] == [" ".join(part.split()) for part in after]
+
+
+def test_every_figure_of_the_site_has_colors_for_the_dark(book):
+    figures = sorted((book[1] / "html" / "_images").glob("*.svg"))
+    assert len(figures) > 60
+    assert all("prefers-color-scheme: dark" in path.read_text(encoding="utf-8") for path in figures)
+
+
+# --- previews ---
+
+
+def test_a_term_comes_with_its_meaning_and_a_function_with_its_first_sentence():
+    page = BeautifulSoup(
+        '<dl class="glossary"><dt id="term-a">A<a class="headerlink" href="#term-a">#</a></dt><dd><p>B</p></dd></dl>'
+        '<dl><dt class="sig" id="tg.f">f(x)</dt><dd><p>Does it.</p><p>And more.</p></dd></dl>',
+        "html.parser",
+    )
+    found = previews.fragments(page)
+    assert "A</p>" in found["term-a"] and "B" in found["term-a"] and "#" not in found["term-a"]
+    assert "Does it." in found["tg.f"] and "more" not in found["tg.f"]
+
+
+def test_what_chapters_link_to_can_be_previewed(book):
+    site = book[1] / "html"
+    texts = {}
+    for path in (site / "_static" / "previews").rglob("*.js"):
+        page, cards = re.fullmatch(r'window\.tokengeomPreviews\("(.*?)", (.*)\);\n', path.read_text("utf-8")).groups()
+        texts[page] = json.loads(cards)
+    soup = BeautifulSoup((site / "notebooks" / "mean_field.html").read_text(encoding="utf-8"), "html.parser")
+    wanted = previews.targets(soup.article, "notebooks/mean_field")
+    assert len(wanted) > 20
+    missed = {(page, label) for page, label in wanted if label not in texts.get(page, {})}
+    assert len(missed) < 0.2 * len(wanted), missed  # a section, which is no card
+    assert not [label for page, label in missed if label.startswith(("prop-", "def-", "thm-", "fig-", "id", "term-"))]
+    assert all(" id=" not in html for cards in texts.values() for html in cards.values())
+
+
+# --- the search ---
+
+
+def test_a_sentence_has_no_code_and_no_long_formula():
+    node = nodes.paragraph("", "", nodes.Text("Let "), nodes.math("", r"\frac{1}{2}"), nodes.Text(" be "))
+    node += nodes.math("", "x")
+    assert excerpts.sentence(node) == "Let … be x"
+
+
+def test_sentences_belong_to_their_sections():
+    inner = nodes.section("", nodes.paragraph("", "", nodes.Text("Inside.")), ids=["in"])
+    outer = nodes.section(
+        "",
+        nodes.paragraph("", "", nodes.Text("Before.")),
+        nodes.literal_block("", "code"),
+        nodes.entry("", nodes.paragraph("", "", nodes.Text("a cell of a table"))),
+        ids=["a"],
+    )
+    outer += inner
+    assert excerpts.sections(outer) == [(["a"], "Before."), (["in"], "Inside.")]
+
+
+# --- notebooks to take along ---
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_to_take_along_needs_no_extension(book, source):
+    folder = book[1] / "html" / take_along.FOLDER
+    both = [nbformat.read(folder / f"{source.stem}{end}.ipynb", 4) for end in ("", "-exercises")]
+    texts = ["\n".join(cell.source for cell in one.cells if cell.cell_type == "markdown") for one in both]
+    assert texts[0].count("**Solution**") == source.read_text(encoding="utf-8").count("```{solution}")
+    assert "**Solution**" not in texts[1] and texts[1].count("**Exercise. ") == texts[0].count("**Exercise. ")
+    for text in texts:
+        assert not re.findall(r"\{[a-z:]+\}`|^`{3,}\{(?:exercise|solution|admonition|prf|dropdown)", text, re.M)
+        assert "Reproduce this figure" not in text and "Rerun this chapter" not in text
+    for one in both:
+        nbformat.validate(one)
+        code = "\n".join(cell.source for cell in one.cells if cell.cell_type == "code")
+        assert "survey.zarr" not in code
+        assert not any(cell.get("outputs") for cell in one.cells)
+
+
+def test_an_address_gives_an_install_cell_and_a_link_to_binder():
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("A")])
+    made = take_along.notebook_to_take(page, True, {}, "https://example.org/a/b.git")
+    assert "git clone --quiet https://example.org/a/b.git" in made.cells[0].source
+    assert len(take_along.notebook_to_take(page, True, {}, "").cells) == 1
+    assert len(take_along.links("x", "https://example.org/a/b.git")) == 2
+    for origin in ("https://github.com/some/one.git", "git@github.com:some/one"):
+        assert take_along.links("x", origin)[2][1].startswith("https://mybinder.org/v2/gh/some/one/HEAD?")
+
+
+def test_a_box_in_a_box_and_a_title_become_text():
+    nested = "````{admonition} Outer\n:class: tip\n\n```{prf:proof}\nWell.\n```\n````\n"
+    assert take_along.plain(nested, True, {}) == "**Outer**\n\n**Proof**\n\nWell."
+    assert take_along.plain("{doc}`the end <x>` by {cite:t}`a` {cite:p}`a,b`", True, {"a": "A, 1", "b": "B, 2"}) == (
+        "the end by A, 1 (A, 1; B, 2)"
+    )
+
+
+# --- in a browser ---
+
+
+@pytest.fixture(scope="module")
+def started():
+    with browsing.browser() as found:
+        yield found
+
+
+@pytest.fixture
+def local(book, started):
+    """Opens a page of the site from its file, for a mouse in the light unless told otherwise."""
+    contexts = []
+
+    def visit(name, **options):
+        contexts.append(started.new_context(**{"viewport": browsing.DESKTOP, **options}))
+        opened = browsing.Visit(contexts[-1], (book[1] / "html").resolve().as_uri(), name)
+        opened.page.on("close", lambda _: None)
+        return opened
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def test_a_pause_at_a_link_shows_where_it_leads_and_escape_ends_it(local):
+    visit = local("notebooks/mean_field_in_a_real_model.html")
+    card = visit.page.locator(".popover.preview")
+    for label, words in (("#prop-cosine", "One equation for all"), ("bibliography.html#", "In ")):
+        link = visit.page.locator(f"article p a[href*='{label}']").first
+        link.scroll_into_view_if_needed()
+        link.hover()
+        card.wait_for()
+        assert words in card.inner_text() and "\\" not in card.inner_text()
+        card.hover()  # a card that is read stays
+        visit.page.wait_for_timeout(400)
+        assert card.count() == 1
+        visit.page.keyboard.press("Escape")
+        assert card.count() == 0
+    assert not visit.findings
+
+
+def test_the_keyboard_shows_previews_too(local):
+    visit = local("notebooks/mean_field_in_a_real_model.html")
+    visit.page.locator("article p a[href*='#prop-cosine']").first.focus()
+    visit.page.keyboard.press("Shift+Tab")
+    visit.page.keyboard.press("Tab")
+    visit.page.locator(".popover.preview").wait_for()
+
+
+def test_the_search_shows_sentences_also_from_files(local):
+    visit = local("search.html?q=shuffle+degree")
+    visit.page.locator("#search-results p.context").nth(3).wait_for()
+    texts = visit.page.locator("#search-results p.context").all_inner_texts()
+    assert sum("shuffle" in text.lower() for text in texts) >= 4
+    assert not [text for text in texts if "import " in text or "\\" in text]
+    assert visit.page.locator("#search-results mark").count() >= 4 and not visit.findings
+
+
+def test_a_figure_can_be_enlarged_on_a_phone(local):
+    visit = local("notebooks/cosine_similarity.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
+    link = visit.page.locator("a.enlarge").first
+    before = link.locator("img").bounding_box()["width"]
+    link.tap()
+    picture = visit.page.locator("dialog[open] img")
+    picture.wait_for()
+    visit.settle()
+    assert picture.bounding_box()["width"] > 1.5 * before
+    visit.page.locator("dialog[open] button").tap()
+    assert visit.page.locator("dialog[open]").count() == 0 and not visit.findings
+
+
+def test_figures_are_dark_on_a_dark_page_whatever_the_system(local, tmp_path):
+    from matplotlib.image import imread
+
+    visit = local("notebooks/cosine_similarity.html", color_scheme="light")
+    corners = {}
+    for mode in ("light", "dark"):
+        visit.page.evaluate("mode => { document.documentElement.dataset.theme = mode; }", mode)
+        visit.settle(300)
+        visit.page.locator("a.enlarge img").first.screenshot(path=tmp_path / "a.png")
+        corners[mode] = imread(tmp_path / "a.png")[3, 3, :3].max()
+    assert corners["light"] > 0.97 and corners["dark"] < 0.15
