@@ -11,8 +11,11 @@ from conftest import PROJECT
 from tokengeom_utils.site.values import with_values
 
 
-def run_chapter(stem, **parameters):
-    """Execute a chapter; return its names, and the text of what its code cells show and its Markdown cells say."""
+def run_chapter(stem, change=lambda tree: tree, extra=None, **parameters):
+    """Execute a chapter; return its names, and the text of what its code cells show and its Markdown cells say.
+
+    ``change`` is applied to the syntax trees of its code and of the values in its sentences, which see ``extra`` too.
+    """
     matplotlib.use("agg")
     said = []
 
@@ -21,12 +24,15 @@ def run_chapter(stem, **parameters):
             value = value.data if hasattr(value, "_repr_markdown_") else value.to_string()
         said.append(str(value))
 
-    names = {"display": show}
+    def evaluate(source):
+        return eval(compile(change(ast.parse(source, mode="eval")), stem, "eval"), names)
+
+    names = {"display": show, **(extra or {})}
     for cell in jupytext.read(PROJECT / "notebooks" / f"{stem}.md", fmt="md:myst").cells:
         if cell.cell_type != "code":
-            said.append(with_values(cell.source, lambda wanted: [str(eval(one, names)) for one in wanted]))
+            said.append(with_values(cell.source, lambda wanted: [str(evaluate(one)) for one in wanted]))
             continue
-        code = ast.parse(cell.source)
+        code = change(ast.parse(cell.source))
         last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None
         exec(compile(code, stem, "exec"), names)
         show(eval(compile(last, stem, "eval"), names) if last else None)
