@@ -19,9 +19,9 @@ from .empirical_measures import w2_line, same_measure, w2_gaussians
 from .mean_field import sa_velocity, hemisphere, cosine_speed
 from .lasting_groups import fastest_wave
 from .mean_field_in_a_real_model import effective_groups, energy_change
-from .extraction import block_inputs, next_token_loss, loss_in_chunks
+from .extraction import next_token_loss, loss_in_chunks, block_inputs
 from .cosine_similarity import mean_cosine, leave_one_out, neighbor_angle
-from .intrinsic_dimension import volume_fraction, two_nn, gride_one_scale, gride_error
+from .intrinsic_dimension import volume_fraction, two_nn, gride_error, gride_one_scale
 from .estimators_compared import correlation_dimension, participation_ratio, three_averages
 from .neighborhood_overlap import chance_overlap, overlap, reciprocity
 from .shuffle_control import shuffle_blocks, ngram_precision, sign_flip
@@ -30,7 +30,7 @@ from .from_geometry_to_loss import logit_factor, dirichlet_entropy_of, box_entro
 from .untrained_twin import untrained_loss, causal_mean, twin_held_fixed
 from .your_own_text import percentile_rank, unusual
 from .what_a_survey_costs import count_measurements, enough_workers, is_whole
-from .reproduction_report import holm, joint_p_values, kinds_needed
+from .reproduction_report import kinds_needed, joint_p_values, holm
 # isort: on
 
 __all__ = [  # noqa: RUF022
@@ -49,16 +49,16 @@ __all__ = [  # noqa: RUF022
     "fastest_wave",
     "effective_groups",
     "energy_change",
-    "block_inputs",
     "next_token_loss",
     "loss_in_chunks",
+    "block_inputs",
     "mean_cosine",
     "leave_one_out",
     "neighbor_angle",
     "volume_fraction",
     "two_nn",
-    "gride_one_scale",
     "gride_error",
+    "gride_one_scale",
     "correlation_dimension",
     "participation_ratio",
     "three_averages",
@@ -83,7 +83,7 @@ __all__ = [  # noqa: RUF022
     "count_measurements",
     "enough_workers",
     "is_whole",
-    "holm",
     "kinds_needed",
     "joint_p_values",
+    "holm",
 ]

@@ -11,6 +11,65 @@ def _losses(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     return -torch.log_softmax(logits, -1)[torch.arange(len(ids)), ids]
 
 
+@checker
+def next_token_loss(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``next_token_loss(logits, ids)``: the loss in nats of every token but the first.
+
+    ``logits`` is a tensor of shape (token, vocabulary), ``ids`` an integer tensor of shape (token,); returns a tensor
+    of shape (token - 1,).
+    """
+    n, vocabulary = (int(size) for size in rng.integers(5, 12, 2))
+    logits, ids = torch.tensor(3 * rng.normal(size=(n, vocabulary))), torch.tensor(rng.integers(0, vocabulary, n))
+    found, wanted, unshifted = attempt(logits, ids), _losses(logits[:-1], ids[1:]), _losses(logits, ids)
+    expect(np.shape(found) != (), "return one loss for every predicted token, not their mean")
+    expect(
+        not close(found, unshifted) and not close(found, unshifted[:-1]) and not close(found, unshifted[1:]),
+        "the logits at position i do not predict token i, which the model has already seen, but token i + 1",
+    )
+    expect(
+        np.shape(found) != (n,),
+        f"the last position predicts a token beyond the end of the prompt: {n} tokens have {n - 1} losses",
+    )
+    expect(not close(found, -wanted), "the loss is minus the logarithm of a probability, so it cannot be negative")
+    expect(not close(found, wanted / np.log(2)), "this is in bits: the book uses natural logarithms")
+    expect(not close(found, torch.exp(-wanted)), "this is the probability: the loss is minus its logarithm")
+    expect(
+        close(found, wanted) and close(attempt(logits[:2], ids[:2]), wanted[:1]),
+        "turn each row of logits into log-probabilities, and take the entry of the next token; a prompt of two tokens "
+        "has one loss",
+    )
+
+
+@checker
+def loss_in_chunks(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``loss_in_chunks(states, ids, head, chunk)``: the same losses with few logits in memory.
+
+    ``states`` is a tensor of shape (token, feature), ``ids`` an integer tensor of shape (token,); ``head`` turns at
+    most ``chunk`` rows of states into logits of shape (row, vocabulary). Returns a tensor of shape (token - 1,).
+    """
+    weight = torch.tensor(rng.normal(size=(3, 7)))
+    for n, most in ((11, 4), (9, 4), (8, 3), (6, 5), (5, 1), (4, 10), (2, 2)):
+        states, ids = torch.tensor(rng.normal(size=(n, 3))), torch.tensor(rng.integers(0, 7, n))
+        asked = [0]
+
+        def head(rows: torch.Tensor, asked: list[int] = asked) -> torch.Tensor:
+            asked.append(len(rows))
+            return torch.as_tensor(rows, dtype=torch.float64) @ weight
+
+        found, wanted = attempt(states, ids, head, most), _losses((states @ weight)[:-1], ids[1:])
+        expect(max(asked) <= most, f"you ask the head for {max(asked)} positions at once, but chunk is {most}")
+        expect(np.shape(found) != (), "return one loss for every predicted token, not their mean")
+        expect(np.shape(found) != (n,), "the last position has nothing to predict: cut it off before you split")
+        expect(
+            np.shape(found) not in {((n - 1) // most * most,), (n // most * most,)} - {(n - 1,)},
+            f"{n - 1} positions do not split evenly into chunks of {most}: the last ones are lost",
+        )
+        expect(
+            close(found, wanted),
+            "each chunk of states needs the tokens that follow its positions: split states and ids in the same way",
+        )
+
+
 class _Residual(torch.nn.Sequential):
     """Blocks whose output is added to their input, as in a transformer."""
 
@@ -69,62 +128,3 @@ def block_inputs(attempt: Attempt, rng: np.random.Generator) -> None:
         "each entry should be the tensor that the block was called with: a pre-hook receives the positional arguments "
         "as a tuple",
     )
-
-
-@checker
-def next_token_loss(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``next_token_loss(logits, ids)``: the loss in nats of every token but the first.
-
-    ``logits`` is a tensor of shape (token, vocabulary), ``ids`` an integer tensor of shape (token,); returns a tensor
-    of shape (token - 1,).
-    """
-    n, vocabulary = (int(size) for size in rng.integers(5, 12, 2))
-    logits, ids = torch.tensor(3 * rng.normal(size=(n, vocabulary))), torch.tensor(rng.integers(0, vocabulary, n))
-    found, wanted, unshifted = attempt(logits, ids), _losses(logits[:-1], ids[1:]), _losses(logits, ids)
-    expect(np.shape(found) != (), "return one loss for every predicted token, not their mean")
-    expect(
-        not close(found, unshifted) and not close(found, unshifted[:-1]) and not close(found, unshifted[1:]),
-        "the logits at position i do not predict token i, which the model has already seen, but token i + 1",
-    )
-    expect(
-        np.shape(found) != (n,),
-        f"the last position predicts a token beyond the end of the prompt: {n} tokens have {n - 1} losses",
-    )
-    expect(not close(found, -wanted), "the loss is minus the logarithm of a probability, so it cannot be negative")
-    expect(not close(found, wanted / np.log(2)), "this is in bits: the book uses natural logarithms")
-    expect(not close(found, torch.exp(-wanted)), "this is the probability: the loss is minus its logarithm")
-    expect(
-        close(found, wanted) and close(attempt(logits[:2], ids[:2]), wanted[:1]),
-        "turn each row of logits into log-probabilities, and take the entry of the next token; a prompt of two tokens "
-        "has one loss",
-    )
-
-
-@checker
-def loss_in_chunks(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``loss_in_chunks(states, ids, head, chunk)``: the same losses with few logits in memory.
-
-    ``states`` is a tensor of shape (token, feature), ``ids`` an integer tensor of shape (token,); ``head`` turns at
-    most ``chunk`` rows of states into logits of shape (row, vocabulary). Returns a tensor of shape (token - 1,).
-    """
-    weight = torch.tensor(rng.normal(size=(3, 7)))
-    for n, most in ((11, 4), (9, 4), (8, 3), (6, 5), (5, 1), (4, 10), (2, 2)):
-        states, ids = torch.tensor(rng.normal(size=(n, 3))), torch.tensor(rng.integers(0, 7, n))
-        asked = [0]
-
-        def head(rows: torch.Tensor, asked: list[int] = asked) -> torch.Tensor:
-            asked.append(len(rows))
-            return torch.as_tensor(rows, dtype=torch.float64) @ weight
-
-        found, wanted = attempt(states, ids, head, most), _losses((states @ weight)[:-1], ids[1:])
-        expect(max(asked) <= most, f"you ask the head for {max(asked)} positions at once, but chunk is {most}")
-        expect(np.shape(found) != (), "return one loss for every predicted token, not their mean")
-        expect(np.shape(found) != (n,), "the last position has nothing to predict: cut it off before you split")
-        expect(
-            np.shape(found) not in {((n - 1) // most * most,), (n // most * most,)} - {(n - 1,)},
-            f"{n - 1} positions do not split evenly into chunks of {most}: the last ones are lost",
-        )
-        expect(
-            close(found, wanted),
-            "each chunk of states needs the tokens that follow its positions: split states and ids in the same way",
-        )

@@ -67,6 +67,37 @@ def two_nn(attempt: Attempt, rng: np.random.Generator) -> None:
 
 
 @checker
+def gride_error(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``gride_error(d, log_mu, scale)``: the standard error of GRIDE, from the curvature of its log-likelihood.
+
+    ``d`` is a float, ``log_mu`` an array of shape (token,), ``scale`` an even int; returns a float.
+    """
+    for scale in (8, 4, 2, 12):
+        n, d = int(rng.integers(100, 200)), rng.uniform(2, 9)
+        log_mu = -np.log(rng.beta(scale // 2, scale // 2, n)) / d
+        y = np.exp(-d * log_mu)
+        terms = (scale // 2 - 1) * (log_mu**2 * y / (1 - y) ** 2)
+        found, wanted = shaped(attempt(d, log_mu, scale)), (n / d**2 + terms.sum()) ** -0.5
+        expect(
+            not close(found, wanted**-2),
+            "this is the information: the standard error is one over its square root",
+        )
+        expect(not close(found, wanted**2), "this is the variance: the standard error is its square root")
+        expect(
+            scale == 2 or not close(found, d / n**0.5),
+            "d / sqrt(N) is the error at scale 2: larger scales carry more information",
+        )
+        expect(
+            not close(found, (1 / d**2 + terms.mean()) ** -0.5),
+            "this is the error from one token: the information of all N tokens adds up",
+        )
+        expect(
+            close(found, wanted),
+            "the information is N / d^2 plus (n2 - n1 - 1) times the sum of (ln mu)^2 mu^-d / (1 - mu^-d)^2",
+        )
+
+
+@checker
 def gride_one_scale(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``gride_one_scale(distances, scale)``: GRIDE at one range scaling, with n2 = scale and n1 = scale / 2.
 
@@ -96,34 +127,3 @@ def gride_one_scale(attempt: Attempt, rng: np.random.Generator) -> None:
         "scale 2 is right, but larger scales are not: there the factor n2 - n1 - 1 is no longer zero. Is the score "
         "zero at your d? It falls with d, so its one root is where it changes sign",
     )
-
-
-@checker
-def gride_error(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``gride_error(d, log_mu, scale)``: the standard error of GRIDE, from the curvature of its log-likelihood.
-
-    ``d`` is a float, ``log_mu`` an array of shape (token,), ``scale`` an even int; returns a float.
-    """
-    for scale in (8, 4, 2, 12):
-        n, d = int(rng.integers(100, 200)), rng.uniform(2, 9)
-        log_mu = -np.log(rng.beta(scale // 2, scale // 2, n)) / d
-        y = np.exp(-d * log_mu)
-        terms = (scale // 2 - 1) * (log_mu**2 * y / (1 - y) ** 2)
-        found, wanted = shaped(attempt(d, log_mu, scale)), (n / d**2 + terms.sum()) ** -0.5
-        expect(
-            not close(found, wanted**-2),
-            "this is the information: the standard error is one over its square root",
-        )
-        expect(not close(found, wanted**2), "this is the variance: the standard error is its square root")
-        expect(
-            scale == 2 or not close(found, d / n**0.5),
-            "d / sqrt(N) is the error at scale 2: larger scales carry more information",
-        )
-        expect(
-            not close(found, (1 / d**2 + terms.mean()) ** -0.5),
-            "this is the error from one token: the information of all N tokens adds up",
-        )
-        expect(
-            close(found, wanted),
-            "the information is N / d^2 plus (n2 - n1 - 1) times the sum of (ln mu)^2 mu^-d / (1 - mu^-d)^2",
-        )

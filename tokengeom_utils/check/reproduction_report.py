@@ -7,60 +7,6 @@ from .answer import Attempt, checker, close, expect, shaped
 
 
 @checker
-def holm(attempt: Attempt, rng: np.random.Generator) -> None:
-    """Check ``holm(p_values)``: p-values adjusted for the number of tests by Holm's rule.
-
-    ``p_values`` is an array of shape (test,); returns an array of the same shape, in the same order.
-    """
-    # In each case a smaller p-value has the larger step, some products exceed 1, and the order is not rising.
-    start = [np.array([0.035, 0.001, 0.03, 0.9, 0.012, 0.6]), np.array([0.7, 0.02, 0.019, 0.4])]
-    cases = [rng.permutation(p * rng.uniform(0.9, 1.05)) for p in start]
-    cases += [rng.permutation(np.append(rng.uniform(0.2, 0.9, 3), 0.001)), np.array([rng.uniform(0.1, 0.6)])]
-    cases = [p if len(p) == 1 or p[0] > p.min() else np.roll(p, 1) for p in cases]
-    found = [attempt(p) for p in cases]
-    steps = [_holm_steps(p) for p in cases]
-    expect(
-        all(np.shape(mine) == p.shape for mine, p in zip(found, cases, strict=True)),
-        "return one adjusted p-value for each of the p-values, in one array",
-    )
-    expect(
-        not any((np.asarray(mine) > 1).any() for mine in found), "a p-value is at most 1: replace larger values by 1"
-    )
-    expect(
-        not _alike(found, [np.minimum(1, len(p) * p) for p in cases]),
-        "this is Bonferroni's rule, which multiplies every p-value by m: Holm's factor falls from m for the smallest "
-        "to 1 for the largest",
-    )
-    expect(
-        not _alike(found, [np.sort(statistics.holm(p)) for p in cases]),
-        "the values are right, but in rising order: put each back in its place",
-    )
-    expect(
-        not _alike(found, [np.minimum(1, step) for step in steps]),
-        "a larger p-value must not get a smaller adjusted one: go through them in rising order and carry the largest "
-        "so far along",
-    )
-    expect(
-        _alike(found, [statistics.holm(p) for p in cases]),
-        "sort; multiply the smallest by m, the next by m - 1, and so on; take the running maximum, at most 1; restore "
-        "the original order",
-    )
-
-
-def _holm_steps(p):
-    """Return each p-value times its factor, in place, without the running maximum."""
-    steps = np.empty(len(p))
-    order = np.argsort(p)
-    steps[order] = np.arange(len(p), 0, -1) * p[order]
-    return steps
-
-
-def _alike(found, wanted):
-    """Whether all results are close."""
-    return all(close(a, b) for a, b in zip(found, wanted, strict=True))
-
-
-@checker
 def kinds_needed(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``kinds_needed(n_tests, level)``: the fewest kinds with which a sign-flip test survives a correction.
 
@@ -135,3 +81,57 @@ def joint_p_values(attempt: Attempt, rng: np.random.Generator) -> None:
         "take the largest statistic of each row; for each test, return the share of rows in which this largest is at "
         "least the test's own statistic in the first row",
     )
+
+
+@checker
+def holm(attempt: Attempt, rng: np.random.Generator) -> None:
+    """Check ``holm(p_values)``: p-values adjusted for the number of tests by Holm's rule.
+
+    ``p_values`` is an array of shape (test,); returns an array of the same shape, in the same order.
+    """
+    # In each case a smaller p-value has the larger step, some products exceed 1, and the order is not rising.
+    start = [np.array([0.035, 0.001, 0.03, 0.9, 0.012, 0.6]), np.array([0.7, 0.02, 0.019, 0.4])]
+    cases = [rng.permutation(p * rng.uniform(0.9, 1.05)) for p in start]
+    cases += [rng.permutation(np.append(rng.uniform(0.2, 0.9, 3), 0.001)), np.array([rng.uniform(0.1, 0.6)])]
+    cases = [p if len(p) == 1 or p[0] > p.min() else np.roll(p, 1) for p in cases]
+    found = [attempt(p) for p in cases]
+    steps = [_holm_steps(p) for p in cases]
+    expect(
+        all(np.shape(mine) == p.shape for mine, p in zip(found, cases, strict=True)),
+        "return one adjusted p-value for each of the p-values, in one array",
+    )
+    expect(
+        not any((np.asarray(mine) > 1).any() for mine in found), "a p-value is at most 1: replace larger values by 1"
+    )
+    expect(
+        not _alike(found, [np.minimum(1, len(p) * p) for p in cases]),
+        "this is Bonferroni's rule, which multiplies every p-value by m: Holm's factor falls from m for the smallest "
+        "to 1 for the largest",
+    )
+    expect(
+        not _alike(found, [np.sort(statistics.holm(p)) for p in cases]),
+        "the values are right, but in rising order: put each back in its place",
+    )
+    expect(
+        not _alike(found, [np.minimum(1, step) for step in steps]),
+        "a larger p-value must not get a smaller adjusted one: go through them in rising order and carry the largest "
+        "so far along",
+    )
+    expect(
+        _alike(found, [statistics.holm(p) for p in cases]),
+        "sort; multiply the smallest by m, the next by m - 1, and so on; take the running maximum, at most 1; restore "
+        "the original order",
+    )
+
+
+def _holm_steps(p):
+    """Return each p-value times its factor, in place, without the running maximum."""
+    steps = np.empty(len(p))
+    order = np.argsort(p)
+    steps[order] = np.arange(len(p), 0, -1) * p[order]
+    return steps
+
+
+def _alike(found, wanted):
+    """Whether all results are close."""
+    return all(close(a, b) for a, b in zip(found, wanted, strict=True))
