@@ -121,10 +121,11 @@ lock:
 	  | grep -v -E '^(pip|setuptools|wheel)=='; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf .venv-lock
 
-# The README's figure: fig-one-page, as the last build of PROFILE drew it.
+# The README's figure: fig-one-page, as the last build of PROFILE drew it; and the card for links to the book.
 figure:
 	@$(BIN)/python -c 'import nbformat, pathlib; \
 	  cells = [c for p in pathlib.Path("_build/$(PROFILE)/chapters").glob("*.ipynb") for c in nbformat.read(p, 4).cells]; \
 	  (cell,) = [c for c in cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == "fig-one-page"]; \
 	  (svg,) = [o.data["image/svg+xml"] for o in cell.outputs if "image/svg+xml" in o.get("data", {})]; \
 	  pathlib.Path("book/_static/main-figure.svg").write_text(svg)'
+	@$(BIN)/python book/card.py

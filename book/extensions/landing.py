@@ -1,9 +1,11 @@
 """Sphinx extension: what the first page and the foot of every page say of this build.
 
+Where git knows an address on GitHub, pages say where they are published, and the site has a map.
 ``{{ verdicts }}`` is the count of verdicts, from the chapter that judges the claims; ``{{ cite }}`` is a BibTeX entry
 made of CITATION.cff; ``{{ get }}`` is the command that fetches the project, where git knows its address.
 """
 
+import re
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -15,6 +17,8 @@ import tokengeom_utils as tg
 from tokengeom_utils.surveys.provenance import address, commit
 
 REPORT = Path("notebooks", "reproduction_report.ipynb")
+GITHUB = re.compile(r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+CARD = "card.png"  #: that book/card.py draws
 TAG = "verdicts"  #: of the cell in the report that counts them
 
 
@@ -60,6 +64,28 @@ def bibtex(citation):
     return "@software{tokengeometry,\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items()) + "}"
 
 
+def published_at(where):
+    """The address at which GitHub publishes a project's pages.
+
+    Parameters
+    ----------
+    where : str
+        The address of the project.
+
+    Returns
+    -------
+    str
+        Empty if it is not on GitHub.
+
+    Examples
+    --------
+    >>> published_at("git@github.com:some/book.git"), published_at("https://example.org/some/book")
+    ('https://some.github.io/book/', '')
+    """
+    found = GITHUB.fullmatch(where)
+    return f"https://{found[1].lower()}.github.io/{found[2]}/" if found else ""
+
+
 def footer(profile, today):
     """The line at the foot of every page."""
     of = f", commit {commit()[:12]}" if commit() else ""
@@ -76,11 +102,34 @@ def describe(app, config):
         values["cite"] = f"```bibtex\n{bibtex(yaml.safe_load(path.read_text(encoding='utf-8')))}\n```"
     if where := address():
         values["get"] = f"```bash\ngit clone {where}\n```"
+        config.html_baseurl = published_at(where)
     config.myst_substitutions = {**(config.myst_substitutions or {}), **values}
     config.html_theme_options = {**config.html_theme_options, "extra_footer": footer(profile, datetime.now(UTC))}
+
+
+def card(app, name, template, context, doctree):
+    """Tell sites that show links where the page is, and which picture to show."""
+    if (base := app.config.html_baseurl) and doctree is not None:
+        context["metatags"] += (
+            f'<meta property="og:url" content="{base}{name}.html">\n'
+            f'<meta property="og:image" content="{base}_static/{CARD}">\n'
+            '<meta name="twitter:card" content="summary_large_image">\n'
+        )
+
+
+def site_map(app, exception):
+    """List the pages for search engines."""
+    if (base := app.config.html_baseurl) and not exception and app.builder.format == "html":
+        pages = "".join(
+            f"<url><loc>{escape(f'{base}{name}.html')}</loc></url>\n" for name in sorted(app.env.found_docs)
+        )
+        head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+        Path(app.outdir, "sitemap.xml").write_text(f"{head}{pages}</urlset>\n", encoding="utf-8")
 
 
 def setup(app):
     """Register the extension."""
     app.connect("config-inited", describe)
+    app.connect("html-page-context", card)
+    app.connect("build-finished", site_map)
     return {"parallel_read_safe": True}

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import nbformat
+from landing import GITHUB
 from references import short_names
 
 from tokengeom_utils.surveys.provenance import address
@@ -25,7 +26,6 @@ SOLUTION = "solution"
 NAMED = ("exercise", SOLUTION, "definition", "proposition", "theorem", "lemma", "corollary", "proof", "remark")
 #: boxes of a page that a notebook does without
 DROPPED = ("Rerun this chapter", "Reproduce this figure")
-GITHUB = re.compile(r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
 SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
 COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
 

@@ -4,6 +4,7 @@ import html
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from urllib.parse import urlsplit
 
@@ -305,3 +306,23 @@ def test_the_entry_to_cite_is_that_of_the_citation_file():
 )
 def test_only_an_address_that_others_can_use_is_shown(origin, shown):
     assert bool(ADDRESS.fullmatch(origin)) == shown
+
+
+def test_pages_say_where_they_are_published_only_if_git_knows(tmp_path):
+    """Sphinx builds a page in a checkout fetched from GitHub, and in one that git knows no address of."""
+    for where in ("https://github.com/some/book.git", ""):
+        source, out = tmp_path / "source", tmp_path / f"out{len(where)}"
+        source.mkdir(exist_ok=True)
+        (source / "index.md").write_text("# A page\n\nWith a sentence.\n")
+        (source / "conf.py").write_text(
+            "import sys, tokengeom_utils.surveys.provenance as provenance\n"
+            f"sys.path.insert(0, {str(PROJECT / 'book' / 'extensions')!r})\n"
+            f"sys.dont_write_bytecode = True\nprovenance.address = lambda: {where!r}\n"
+            "extensions = ['myst_parser', 'landing', 'markup']\n"
+        )
+        command = [sys.executable, "-m", "sphinx", "-q", str(source), str(out)]
+        subprocess.run(command, check=True, capture_output=True)
+        page, mapped = (out / "index.html").read_text(encoding="utf-8"), out / "sitemap.xml"
+        assert ('content="https://some.github.io/book/_static/card.png"' in page) == bool(where)
+        assert ('rel="canonical" href="https://some.github.io/book/index.html"' in page) == bool(where)
+        assert mapped.exists() == bool(where) and "github" not in page * (not where)
