@@ -28,15 +28,16 @@ def run_chapter(stem, change=lambda tree: tree, extra=None, **parameters):
         return eval(compile(change(ast.parse(source, mode="eval")), stem, "eval"), names)
 
     names = {"display": show, **(extra or {})}
-    for cell in jupytext.read(PROJECT / "notebooks" / f"{stem}.md", fmt="md:myst").cells:
-        if cell.cell_type != "code":
-            said.append(with_values(cell.source, lambda wanted: [str(evaluate(one)) for one in wanted]))
-            continue
-        code = change(ast.parse(cell.source))
-        last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None
-        exec(compile(code, stem, "exec"), names)
-        show(eval(compile(last, stem, "eval"), names) if last else None)
-        if "parameters" in cell.metadata.get("tags", ()):
-            names.update(parameters)
+    with contextlib.chdir(PROJECT / "notebooks"):
+        for cell in jupytext.read(PROJECT / "notebooks" / f"{stem}.md", fmt="md:myst").cells:
+            if cell.cell_type != "code":
+                said.append(with_values(cell.source, lambda wanted: [str(evaluate(one)) for one in wanted]))
+                continue
+            code = change(ast.parse(cell.source))
+            last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None
+            exec(compile(code, stem, "exec"), names)
+            show(eval(compile(last, stem, "eval"), names) if last else None)
+            if "parameters" in cell.metadata.get("tags", ()):
+                names.update(parameters)
     plt.close("all")
     return names, "\n".join(said)
