@@ -189,7 +189,7 @@ def parts_table(claims: Sequence[Claim]) -> "pd.DataFrame":
     --------
     >>> import tokengeom_utils as tg
     >>> parts = tg.claims.parts_table(tg.evaluate(tg.open_results("standard")))
-    >>> parts.loc[(2, "higher at scale 2")].index.tolist()
+    >>> parts.loc[(2, "higher at scaling 2")].index.tolist()
     ['outcome', 'uncorrected', 'p_value', 'adjusted', 'kinds', 'size', 'twin', 'beyond', 'remark']
     """
     import pandas

@@ -27,7 +27,7 @@ LAST = ((0.22, 0.46, 0.50), (0.40, 0.62, 0.63), (0.02, 0.36, 0.40))
     chapter="Intrinsic dimension and loss",
 )
 def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the Pearson correlation of dimension and loss at scale 2.
+    """Judge the Pearson correlation of dimension and loss at scaling 2.
 
     The parts are the strongest layer in either direction, with the search counted in; nine layers in ten, each with a
     test of its own; and the place. The place compares the strongest layer of the first half of the depth with the
@@ -37,7 +37,7 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
     yield Reported(
         published.each(
             lambda m: (
-                f"{theirs[m].max():.2f} at layer {int(theirs[m].idxmax())}, "
+                f"highest {theirs[m].max():.2f} at layer {int(theirs[m].idxmax())}, "
                 f"{theirs.loc[PAPER_LAYERS, m]:.2f} at the last"
             )
         )
@@ -55,7 +55,8 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
     strongest = "positive at the strongest layer"
     lead = _lead_of_first_half(survey, dimension, loss, scores)
     yield Measured(
-        f"{r[best]:.2f} at layer {survey.layers[best]} of {survey.last}, {r[-1]:.2f} at the last ({n} prompts).",
+        f"strongest {r[best]:.2f} at layer {survey.layers[best]} of {survey.last}, {r[-1]:.2f} at the last "
+        f"({n} prompts).",
         [
             survey.scored(strongest, scores, words=COVARIANCE, theirs=theirs.max().mean(), effect=r[best]),
             survey.scored("positive in nine layers of ten", *scores, words=COVARIANCE, needed=0.9),
@@ -168,7 +169,7 @@ def larger_scales_correlate(survey: SurveyView) -> Iterator[Reported | Measured]
     chapter="From geometry to loss",
 )
 def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the chain link by link over the ordered prompts at scale 2, and the mean entropy against the mean loss.
+    """Judge the chain link by link over the ordered prompts at scaling 2, and the mean entropy against the mean loss.
 
     The entropy lies within a tenth of the loss if it is certainly above nine tenths and certainly below eleven tenths.
     """

@@ -19,7 +19,7 @@ from .wording import listed
     chapter="Intrinsic dimension: how many directions does a cloud have?",
 )
 def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the profile of the ordered prompts at scale 2: its rise, its fall, and the depth of its maximum.
+    """Judge the profile of the ordered prompts at scaling 2: its rise, its fall, and the depth of its maximum.
 
     A maximum found by searching lies above its neighbors by definition. So the kinds of text are dealt into two halves,
     and each half is judged at the layer where the *other* half peaks. The place compares the highest layer of the first
@@ -46,7 +46,8 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     ends = {"the first layer": 0, "the last layer": -1, "the layer before it": -2}
     words = "height of each kind at the peak of the other half of the kinds"
     yield Measured(
-        f"{ours[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} (relative depth {depth[peak]:.2f}); "
+        f"peak of the mean profile over all prompts {ours[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} "
+        f"(relative depth {depth[peak]:.2f}); "
         f"{ours[0]:.2f} at the first, {ours[-1]:.2f} at the last.",
         [
             *(
@@ -77,11 +78,11 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     chapter="Intrinsic dimension: how many directions does a cloud have?",
 )
 def range_scaling(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the dependence on the scale at the layer of the scale-2 peak, and the order of the degrees at scaling 16.
+    """Judge the dependence on the scaling at the layer of its peak at 2, and the order of the degrees at scaling 16.
 
-    Flat means that the ratio of scale 8 to scale 2 lies certainly above 0.8 and certainly below 1.25; it says something
-    only where the dimension rises afterwards. The order is broken if the strongest degree has a lower peak than the
-    degree before it, as at scaling 16 in each of the paper's models.
+    Flat means that the ratio of scaling 8 to scaling 2 lies certainly above 0.8 and certainly below 1.25; it says
+    something only where the dimension rises afterwards. The order is broken if the strongest degree has a lower peak
+    than the degree before it, as at scaling 16 in each of the paper's models.
     """
     scales = (2, 4, 8, 16, 32, 64)
     model = "Llama-3-8B"
@@ -133,7 +134,7 @@ def _broken_order(survey):
             for s, change in zip(survey.degrees[1:], np.diff(means), strict=True)
             if change < 0
         ]
-    where = ["the mean peak falls " + (", ".join(down) or "at no step of any scaling above 2")]
+    where = ["the peak of the mean profile falls " + (", ".join(down) or "at no step of any scaling above 2")]
     if BREAK not in survey.every.scale.values:
         return untested(name, "not in the survey"), where
     heights = survey.heights(survey.by_degree("intrinsic_dimension", scale=BREAK)[:, -2:])

@@ -19,7 +19,7 @@ ELSEWHERE = "height of each kind at the peak of the other half of the kinds"  #:
 
 @claim(2, "A full shuffle raises the peak of the intrinsic dimension.", CHAPTER)
 def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the peak, full shuffle against ordered prompt, at scales 2, 4, and 8.
+    """Judge the peak, full shuffle against ordered prompt, at scalings 2, 4, and 8.
 
     The maximum of a profile that scatters more is higher even where the mean is not. So the kinds of text are dealt
     into two halves, and each is judged where the other half peaks: both degrees at the peak of their mean, or at peaks
@@ -28,28 +28,28 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     ordered, shuffled = published.peaks(), published.peaks(shuffle=5)
     yield Reported(
         published.each(lambda m: f"{ordered[m].height:.2f} to {shuffled[m].height:.2f}")
-        + " at scale 2; higher in every one of 50 prompts (in 88% or more at scale 8).",
+        + " at scaling 2; the own peak is higher in every one of 50 prompts (in 88% or more at scaling 8).",
         f"mean profiles, and single prompts for the shares; {published.ARRAYS}",
     )
     full = survey.full
     parts, ours = [], []
     for scale in (2, 4, 8):
         if scale not in survey.every.scale.values:
-            parts.append(untested(f"higher at scale {scale}", "not in the survey"))
+            parts.append(untested(f"higher at scaling {scale}", "not in the survey"))
             continue
         values = survey.by_degree("intrinsic_dimension", scale=scale)[:, [survey.at(0), survey.at(full)]]
         first, last = survey.heights(values).T
         parts.append(
-            survey.paired(f"higher at scale {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale))
+            survey.paired(f"higher at scaling {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale))
         )
         highest = np.fmax.reduce(mean(values, 0), axis=-1)
-        ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scale {scale}")
-    yield Measured("; ".join(ours) + " (peaks of the mean profiles).", parts)
+        ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scaling {scale}")
+    yield Measured("; ".join(ours) + " (peaks of the mean profiles, shuffled prompts).", parts)
 
 
 @claim(3, "The peak rises step by step with the degree of shuffling.", CHAPTER)
 def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the peak at scale 2 against the degree: in rank over all degrees, and at every step.
+    """Judge the peak at scaling 2 against the degree: in rank over all degrees, and at every step.
 
     A peak is measured as in the claim that a full shuffle raises it.
     """
@@ -67,7 +67,8 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     ranks = spearman(heights, np.broadcast_to(survey.degrees, heights.shape))
     theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
-        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)}.",
+        f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)} (peaks of the mean "
+        "profiles, shuffled prompts).",
         [
             survey.paired("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
             survey.scored("upward at every step", *map(survey.by_kind, steps), words=ELSEWHERE),
@@ -77,14 +78,14 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
 
 @claim(4, "Late in depth the order turns: shuffled clouds have the lower intrinsic dimension.", CHAPTER)
 def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the mean over the layers from relative depth 0.6 to the last but one, at scales 2 and 4."""
+    """Judge the mean over the layers from relative depth 0.6 to the last but one, at scalings 2 and 4."""
     turned = {
         s: published.profile("intrinsic_dimension", s, 5) < published.profile("intrinsic_dimension", s, 0)
         for s in (2, 4)
     }
     yield Reported(
         "; ".join(
-            f"at scale {s} in layers " + ", ".join(f"{runs(t.index[t[m]])} ({m})" for m in published.MODELS)
+            f"at scaling {s} in layers " + ", ".join(f"{runs(t.index[t[m]])} ({m})" for m in published.MODELS)
             for s, t in turned.items()
         )
         + ": the paper's own models disagree.",
@@ -95,33 +96,33 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
     parts, ours = [], []
     for scale in (2, 4):
         if scale not in survey.every.scale.values:
-            parts.append(untested(f"lower at scale {scale}", "not in the survey"))
+            parts.append(untested(f"lower at scaling {scale}", "not in the survey"))
             continue
         contrast = survey.contrast("intrinsic_dimension", scale=scale)
         theirs = published.profile("intrinsic_dimension", scale, 0) - published.profile("intrinsic_dimension", scale, 5)
         parts.append(
             survey.paired(
-                f"lower at scale {scale}",
+                f"lower at scaling {scale}",
                 mean(-contrast[:, late], -1),
                 theirs=theirs.loc[int(np.ceil(0.6 * PAPER_LAYERS)) : PAPER_LAYERS - 1, "Llama-3-8B"].mean(),
             )
         )
         lower = survey.layers[mean(contrast, 0) < 0]
         ours.append(
-            f"scale {scale}: shuffled minus ordered {mean(contrast[:, late]):+.2f} over layers "
+            f"scaling {scale}: shuffled minus ordered {mean(contrast[:, late]):+.2f} over layers "
             f"{runs(survey.layers[late])}, lower in {f'layers {runs(lower)}' if len(lower) else 'no layer'}"
         )
     yield Measured(
         "; ".join(ours) + ".",
         parts,
-        "Pythia-6.9B shows no such turn at either scale and Mistral-7B only at 4: the size of a model does not decide "
-        "it. Sizes are relative to Llama-3-8B.",
+        "Pythia-6.9B shows no such turn at either scaling and Mistral-7B only at 4: the size of a model does not "
+        "decide it. Sizes are relative to Llama-3-8B.",
     )
 
 
 @claim(6, "A full shuffle raises the mean cosine similarity.", CHAPTER)
 def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
-    """Judge the mean cosine similarity half-way and in the last layer, full shuffle against ordered prompt."""
+    """Judge the mean cosine similarity halfway and in the last layer, full shuffle against ordered prompt."""
     ordered, shuffled = published.profile("cosine_similarity"), published.profile("cosine_similarity", shuffle=5)
     small = [published.profile("cosine_similarity", shuffle=s).loc[16, "Llama-3-8B"] for s in range(4)]
 
@@ -137,7 +138,7 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
     values = survey.by_degree("cosine_similarity")
     first = values[:, survey.at(0)]
     contrast = survey.contrast("cosine_similarity")
-    places = {"half-way": survey.nearest(0.5), "last layer": -1}
+    places = {"halfway": survey.nearest(0.5), "last layer": -1}
     theirs = (shuffled - ordered).loc[[PAPER_LAYERS // 2, PAPER_LAYERS]].mean(axis=1).values
     steps = np.diff(mean(mean(values, 0), -1))
     yield Measured(
@@ -163,8 +164,8 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
 def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the overlap at k = 2 for three pairs of layers separately.
 
-    These are the pairs that start at the scale-2 peak, one layer before it, and one layer after it. The kinds of text
-    are dealt into two halves, and each is judged at the pairs next to the peak of the other half.
+    These are the pairs that start at the peak at scaling 2, one layer before it, and one layer after it. The kinds of
+    text are dealt into two halves, and each is judged at the pairs next to the peak of the other half.
     """
     ordered, shuffled = published.profile("neighborhood_overlap", 2), published.profile("neighborhood_overlap", 2, 5)
     higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in published.MODELS}

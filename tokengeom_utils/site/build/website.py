@@ -63,7 +63,7 @@ def build_site(project: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if html.exists():
         html.rename(old)
-    (stage / "_build" / "html").rename(html)  # a copy could end half-way, and doubles the space
+    (stage / "_build" / "html").rename(html)  # a copy could end halfway, and doubles the space
     shutil.rmtree(old, ignore_errors=True)
     stamp.write_text(key)
 

@@ -141,7 +141,7 @@ def simulate(
     --------
     >>> import tokengeom_utils as tg
     >>> path = tg.meanfield.simulate([[1.0, 0.0], [0.0, 1.0]], beta=1.0, times=[0, 20])
-    >>> path[-1].round(decimals=3)  # they meet half-way
+    >>> path[-1].round(decimals=3)  # they meet halfway
     tensor([[0.7070, 0.7070],
             [0.7070, 0.7070]], dtype=torch.float64)
     """
