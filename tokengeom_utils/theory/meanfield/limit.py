@@ -12,7 +12,7 @@ def stability_rate(beta: ArrayLike, kind: Kind = "SA") -> np.ndarray:
     .. math:: W_2(\mu_t, \nu_t) \le e^{Ct}\, W_2(\mu_0, \nu_0) , \\
               C = 1 + \beta + (1 + 2\beta) e^\beta \ \text{(SA)} , \qquad 2 (1 + \beta) e^\beta \ \text{(USA)}
 
-    The bound holds for all measures on the sphere, in every dimension. It is far from sharp.
+    The bound holds for all measures on the sphere, in every dimension.
 
     Parameters
     ----------
