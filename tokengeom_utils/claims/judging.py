@@ -15,7 +15,7 @@ positive), and it is judged separately:
 Prompts of one kind of text resemble each other, so the *kinds* are the units: each part is reduced to one score per
 kind, positive on the paper's side, and tested by flipping the signs of whole kinds
 (:func:`~tokengeom_utils.statistics.joint_p_values`). All parts of all claims are tested together, so that a survey in
-which nothing is real decides any part of the ledger in at most 5% of cases. :data:`MIN_UNITS` kinds are the fewest with
+which nothing is real decides any part of the ledger in about 5% of cases. :data:`MIN_UNITS` kinds are the fewest with
 which such a test can reach the level. In a survey of a single kind the prompts are the units, and the verdict is about
 that kind.
 

@@ -115,8 +115,8 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
     yield Measured(
         "; ".join(ours) + ".",
         parts,
-        "Pythia-6.9B shows no such turn at either scaling and Mistral-7B only at 4: the size of a model does not "
-        "decide it. Sizes are relative to Llama-3-8B.",
+        "Pythia-6.9B shows no such turn at either scaling and Mistral-7B only at 4: models of nearly equal "
+        "size disagree. The sizes of the effects are relative to Llama-3-8B.",
     )
 
 
