@@ -200,7 +200,9 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
     turned = runs(survey.layers[change > 0])
     yield Measured(
         f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
-        f"{mean((first + change)[where]):.2f} shuffled.",
+        f"{mean((first + change)[where]):.2f} shuffled."
+        if where
+        else "no pair beside the peak ends before the last layer.",
         parts,
         "Sizes are relative to the mean of the three models, each at its own peak; layers 14 to 15 are none of these "
         "pairs."
