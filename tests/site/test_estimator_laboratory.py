@@ -167,6 +167,7 @@ def test_shapes_are_those_of_the_package(shared, shape, d, tmp_path):
     if shape == "roll":
         radius = np.hypot(points[:, 0], points[:, 1])
         np.testing.assert_allclose(points[:, 0], radius * np.cos(2 * np.pi * radius), atol=1e-9)
+        assert stats.ks_2samp(radius, theirs[:, :2].norm(dim=1)).pvalue > 1e-3
 
 
 def test_noise_is_normal_and_moves_the_same_points(shared, tmp_path):
