@@ -9,6 +9,7 @@ from .clouds.cosine import mean_cosine_similarity as mean_cosine_similarity
 from .clouds.dimension import gride as gride
 from .clouds.dimension import gride_scales as gride_scales
 from .clouds.dimension import levina_bickel as levina_bickel
+from .clouds.dimension import local_dimension as local_dimension
 from .clouds.dimension import two_nn as two_nn
 from .clouds.neighbors import nearest_neighbors as nearest_neighbors
 from .clouds.neighbors import neighbor_angles as neighbor_angles
@@ -22,6 +23,7 @@ from .clouds.rank import effective_rank as effective_rank
 from .clouds.records import CosineSimilarity as CosineSimilarity
 from .clouds.records import Dimension as Dimension
 from .clouds.records import DimensionScales as DimensionScales
+from .clouds.records import LocalDimension as LocalDimension
 from .clouds.records import Neighbors as Neighbors
 from .errors import BuildError as BuildError
 from .errors import InputError as InputError

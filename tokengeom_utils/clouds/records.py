@@ -21,6 +21,13 @@ class Dimension(NamedTuple):
     n_points: torch.Tensor  #: (...) int64, tokens that entered the estimate
 
 
+class LocalDimension(NamedTuple):
+    """An intrinsic-dimension estimate of every token, from its own neighbors."""
+
+    dimension: torch.Tensor  #: (..., token) float64
+    standard_error: torch.Tensor  #: (..., token) float64, under the local Poisson model
+
+
 class DimensionScales(NamedTuple):
     """Intrinsic dimension at every range scaling; the scale is the last axis."""
 
