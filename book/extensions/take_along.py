@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from landing import GITHUB
+from landing import GITHUB, published_at
 from references import short_names
 
 from tokengeom_utils.surveys.provenance import address
@@ -21,6 +21,7 @@ LABEL = re.compile(r"^\([\w:-]+\)=\n", re.M)
 ROLE = re.compile(r"\{([\w:-]+)\}(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.S)
 TITLED = re.compile(r"(.+?)\s*<[^<>]+>", re.S)
 LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
+PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
 SOLUTION = "solution"
 #: boxes whose name is said in front of their title
 NAMED = ("exercise", SOLUTION, "definition", "proposition", "theorem", "lemma", "corollary", "proof", "remark")
@@ -110,6 +111,33 @@ def plain(text, solutions, names):
     return ROLE.sub(role, LABEL.sub("", FENCE.sub(box, text))).strip("\n")
 
 
+def outward(text, base):
+    """Let the links to pages that are no chapters, such as a laboratory, lead to the published book.
+
+    Parameters
+    ----------
+    text : str
+        Markdown, one sentence per line.
+    base : str
+        The address of the book; without one, the sentences with such links are left out.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> text = "Groups form.\\n[See it](../book/lab.md#n=2)."
+    >>> outward(text, "https://example.org/")
+    'Groups form.\\n[See it](https://example.org/book/lab.html#n=2).'
+    >>> outward(text, "")
+    'Groups form.\\n'
+    """
+    if base:
+        return PAGE.sub(lambda link: f"]({base}book/{link[1]}.html{link[2] or ''})", text)
+    return "".join(line for line in text.splitlines(keepends=True) if not PAGE.search(line))
+
+
 def notebook_to_take(page, solutions, names, where):
     """Make the notebook of a chapter.
 
@@ -132,7 +160,7 @@ def notebook_to_take(page, solutions, names, where):
         cells.append(nbformat.v4.new_code_cell(COLAB.format(address=where), id="colab"))
     for cell in page.cells:
         if cell.cell_type == "markdown":
-            if text := plain(cell.source, solutions, names):
+            if text := plain(outward(cell.source, published_at(where)), solutions, names):
                 cells.append(nbformat.v4.new_markdown_cell(text, id=cell.id))
         else:
             source = SURVEY.sub('results = "standard"', cell.source)

@@ -17,7 +17,7 @@ import tokengeom_utils as tg
 PAGE = PROJECT / "book" / "estimator_laboratory.md"
 SOURCE = PAGE.read_text(encoding="utf-8")
 NAME = "estimator_laboratory.html"
-ASSETS = ("laboratory.css", "gride.js", "estimator_laboratory.js")
+ASSETS = ("estimator_laboratory.css", "gride.js", "estimator_laboratory.js")
 #: a phone in the hand
 HAND = {"viewport": browsing.PHONE, "is_mobile": True, "has_touch": True}
 #: two frames: one measures and draws, the next comes after it
