@@ -64,11 +64,11 @@ def programs(tmp_path):
 def scheduler(programs, tmp_path):
     """A scheduler on this machine: (address, process)."""
     process = programs("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-    deadline = time.monotonic() + PATIENCE
-    while not (tmp_path / "scheduler.json").exists():
+    deadline, path = time.monotonic() + PATIENCE, tmp_path / "scheduler.json"
+    while not path.exists() or not path.read_text().endswith("}"):  # it is there before it is written
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
-    return json.loads((tmp_path / "scheduler.json").read_text())["address"], process
+    return json.loads(path.read_text())["address"], process
 
 
 @pytest.fixture
