@@ -46,13 +46,15 @@ SCROLLED = """async () => {
   }
   return missed;
 }"""
-# Code that a reader selects, or copies with the button, is the code that ran.
+# Code that a reader selects, or copies with the button, is the code that ran; the prompts of an example are left out.
 COPIED = """() => [...document.querySelectorAll("main div.highlight pre")].flatMap((pre) => {
   const selection = getSelection();
   selection.selectAllChildren(pre);
   const text = selection.toString();
   selection.removeAllRanges();
-  const same = text.trimEnd() === pre.textContent.trimEnd();
+  const code = pre.cloneNode(true);
+  code.querySelectorAll(".gp").forEach((prompt) => prompt.remove());
+  const same = text.trimEnd() === code.textContent.trimEnd();
   return same ? [] : [`"${pre.textContent.slice(0, 40)}" is copied as "${text.slice(0, 40)}"`];
 })"""
 # On paper: no fold of code, no closed fold, no button, no code that is cut, no figure parted from its caption.
