@@ -186,9 +186,7 @@ def local(book, started):
 
     def visit(name, **options):
         contexts.append(started.new_context(**{"viewport": browsing.DESKTOP, **options}))
-        opened = browsing.Visit(contexts[-1], (book[1] / "html").resolve().as_uri(), name)
-        opened.page.on("close", lambda _: None)
-        return opened
+        return browsing.Visit(contexts[-1], (book[1] / "html").resolve().as_uri(), name)
 
     yield visit
     for context in contexts:

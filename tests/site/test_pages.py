@@ -309,7 +309,7 @@ def test_only_an_address_that_others_can_use_is_shown(origin, shown):
 
 
 def test_pages_say_where_they_are_published_only_if_git_knows(tmp_path):
-    """Sphinx builds a page in a checkout fetched from GitHub, and in one that git knows no address of."""
+    """A checkout from GitHub gives pages an address, a card, and a map of the site; one without an address, none."""
     for where in ("https://github.com/some/book.git", ""):
         source, out = tmp_path / "source", tmp_path / f"out{len(where)}"
         source.mkdir(exist_ok=True)

@@ -68,6 +68,7 @@ def commit() -> str:
     return head + "+" if _git("status", "--porcelain", "--untracked-files=no", "--", str(PACKAGE)) else head
 
 
+@lru_cache
 def address() -> str:
     """Return where git fetched the checkout from, if others can use that address; empty otherwise."""
     found = _git("remote", "get-url", "origin")
