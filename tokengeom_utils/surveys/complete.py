@@ -123,6 +123,12 @@ def _measure(
     advance(0)
     for places in parts(list(degrees), batch):
         rows = measure_prompts(
-            model, [plan.prompts[i] for i in places], [degrees[i] for i in places], plan.request, batch, advance
+            model,
+            [plan.prompts[i] for i in places],
+            [degrees[i] for i in places],
+            plan.request,
+            batch,
+            advance,
+            plan.watch,
         )
         yield Measured(places, rows, made)

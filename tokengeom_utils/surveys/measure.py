@@ -6,7 +6,7 @@ they are in memory and never kept.
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,9 +24,24 @@ from ..schema import K_MAX, OBSERVABLES, SCALE_MAX
 from .request import Request, check_request
 
 if TYPE_CHECKING:
+    import torch
     import xarray as xr
 
 GPU_BATCH = 16  #: measurements per forward pass on a GPU; with fewer it waits for Python
+
+
+class Onlooker(Protocol):
+    """Sees the clouds of one measurement while they are in memory."""
+
+    def update(self, cloud: "torch.Tensor") -> None:
+        """Take the next layer (token, feature)."""
+
+    def finish(self, model: LanguageModel, token_ids: np.ndarray, loss: "torch.Tensor") -> None:
+        """Take the tokens, and their losses (token - 1,)."""
+
+
+#: chooses who sees the clouds of a prompt at a degree of shuffling, if anybody
+Watch: TypeAlias = Callable[[Prompt, int], Onlooker | None]
 _Item = TypeVar("_Item")
 
 
@@ -143,12 +158,19 @@ def measure_tokens(
     >>> found.distinct_tokens.values
     array([50, 50])
     """
+    return _measure(model, token_ids, scale_max, k_max, skip)[0]
+
+
+def _measure(model, token_ids, scale_max, k_max, skip=0, on_cloud=None):
+    """What :func:`measure_tokens` returns, and the loss of each token; ``on_cloud`` sees every layer as well."""
     observer, predictions, last = Observer(scale_max, k_max), Predictions(), None
 
     def hand_over(cloud):
         nonlocal last
         last = cloud[..., skip:, :]
         observer.update(last)
+        if on_cloud:
+            on_cloud(cloud)
 
     loss = stream_clouds(model, token_ids, hand_over, predictions.update)
     ids = np.asarray(token_ids)
@@ -161,9 +183,10 @@ def measure_tokens(
         },
         "distinct_tokens": np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids),
     }
-    return observer.compute().assign(
+    found = observer.compute().assign(
         {name: _variable(name, value, ("prompt",) * (ids.ndim - 1)) for name, value in summary.items()}
     )
+    return found, loss
 
 
 def _variable(name, value, batch=()):
@@ -236,6 +259,7 @@ def measure_prompts(
     request: Request,
     batch: int = 1,
     advance: Callable[[int], object] | None = None,
+    watch: Watch | None = None,
 ) -> "list[xr.Dataset | InputError]":
     """Measure the rows of a survey that belong to some prompts.
 
@@ -252,6 +276,8 @@ def measure_prompts(
         copies, because passes of different sizes round differently, and an interrupted survey must end the same.
     advance : callable, optional
         Called as ``advance(steps)`` after each forward pass.
+    watch : callable, optional
+        See :data:`Watch`.
 
     Returns
     -------
@@ -263,16 +289,27 @@ def measure_prompts(
     for group in parts(jobs, batch):
         ids = [_token_ids(model, prompts[i], degree, request["n_tokens"], request["seed"]) for i, degree in group]
         full = np.stack([shuffled for shuffled, _ in ids])[np.minimum(np.arange(batch), len(group) - 1)]
+        onlookers = [watch(prompts[i], degree) if watch else None for i, degree in group]
+
+        def show(clouds, onlookers=onlookers):
+            for onlooker, cloud in zip(onlookers, clouds, strict=False):  # the copies at the end have none
+                if onlooker:
+                    onlooker.update(cloud)
+
         try:
-            found = measure_tokens(model, full, request["scale_max"], request["k_max"]).isel(prompt=slice(len(group)))
+            found, loss = _measure(model, full, request["scale_max"], request["k_max"], on_cloud=show)
         except InputError as error:
             if len(prompts) == 1:
                 return [error]
             return [
                 row
                 for prompt, its in zip(prompts, degrees, strict=True)  # one by one, to find the faulty one
-                for row in measure_prompts(model, [prompt], [its], request, batch)
+                for row in measure_prompts(model, [prompt], [its], request, batch, watch=watch)
             ]
+        for onlooker, (shuffled, _), losses in zip(onlookers, ids, loss, strict=False):
+            if onlooker:
+                onlooker.finish(model, shuffled, losses)
+        found = found.isel(prompt=slice(len(group)))
         found["bleu"] = _variable("bleu", [bleu(*pair) for pair in ids], ("prompt",))
         measured |= {job: found.isel(prompt=place) for place, job in enumerate(group)}
         if advance:

@@ -17,6 +17,8 @@ from .request import Request
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .measure import Watch
+
 
 @dataclass(frozen=True)
 class LazyModel:
@@ -69,6 +71,7 @@ class Plan(NamedTuple):
     request: Request  #: from :func:`tokengeom_utils.surveys.request.make_request`
     batch: int | None = None  #: measurements per forward pass; None: by the device
     profile: str = ""  #: recorded in the store
+    watch: "Watch | None" = None  #: who sees the clouds; nobody does on workers
 
     def load(self) -> LanguageModel:
         """Return the model, loaded."""
@@ -98,6 +101,7 @@ class Plan(NamedTuple):
             model=LazyModel(absolute(lazy.source), lazy.device, lazy.dtype, lazy.name, lazy.bos),
             prompts=[self.prompts[i] for i in places],
             request=request,
+            watch=None,
         )
 
 

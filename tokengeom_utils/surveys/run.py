@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
+    from .measure import Watch
+
 
 def survey(
     model: LanguageModel | LazyModel | str | Path,
@@ -133,7 +135,11 @@ def survey(
 
 
 def run_profile(
-    parameters: Mapping[str, Any], out: str | Path, client: "Client | None" = None, quiet: bool = False
+    parameters: Mapping[str, Any],
+    out: str | Path,
+    client: "Client | None" = None,
+    quiet: bool = False,
+    onlookers: "Callable[[Plan], Watch] | None" = None,
 ) -> "xr.Dataset":
     """Run or complete the survey that a profile describes, with progress on the console.
 
@@ -147,6 +153,8 @@ def run_profile(
         As in :func:`survey`.
     quiet : bool
         Print nothing unless something goes wrong.
+    onlookers : callable, optional
+        Given the plan, returns a :data:`~tokengeom_utils.surveys.measure.Watch` for what is measured in this process.
 
     Returns
     -------
@@ -169,7 +177,7 @@ def run_profile(
     names = parameters["model"]
     models = [names] if isinstance(names, str) else names
     if isinstance(names, str):
-        return _run_model(parameters, out, client, quiet)
+        return _run_model(parameters, out, client, quiet, onlookers)
     groups = [group_name(model) for model in models]
     if len(set(groups)) < len(groups):
         raise InputError(
@@ -178,7 +186,7 @@ def run_profile(
         )
     create_group(out, models)
     for model, group in zip(models, groups, strict=True):
-        results = _run_model({**parameters, "model": model}, Path(out, group), client, quiet)
+        results = _run_model({**parameters, "model": model}, Path(out, group), client, quiet, onlookers)
     return results
 
 
@@ -211,8 +219,20 @@ def _printer(quiet):
     return (lambda text: None) if quiet else say
 
 
-def _plan(parameters, report):
-    """The plan of a profile with one model."""
+def profile_plan(parameters: Mapping[str, Any], report: Callable[[str], object] = say) -> Plan:
+    """Return the plan of a profile with one model.
+
+    Parameters
+    ----------
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    report : callable
+        Called with a line of text where something takes long.
+
+    Returns
+    -------
+    Plan
+    """
     model = LazyModel(
         parameters["model"],
         parameters.get("device", "auto"),
@@ -240,9 +260,10 @@ def _plan(parameters, report):
     return Plan(model, prompts, request, parameters.get("batch"), parameters["profile"])
 
 
-def _run_model(parameters, out, client, quiet):
+def _run_model(parameters, out, client, quiet, onlookers):
     """Run the survey of one model; an interrupt and a full disk end it with one line."""
-    plan = _plan(parameters, _printer(quiet))
+    plan = profile_plan(parameters, _printer(quiet))
+    plan = plan._replace(watch=onlookers and onlookers(plan))
     n_prompts, n_shuffled = len(plan.prompts), plan.request["n_shuffled"]
     total = n_prompts + n_shuffled * len({*plan.request["shuffles"]} - {0})
 

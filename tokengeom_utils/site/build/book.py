@@ -17,7 +17,7 @@ from .execute import Execution
 from .local import whole_paths
 from .place import building
 from .staleness import remove_leftovers, stale_runs
-from .website import build_site
+from .website import EXPLORER, build_site
 
 
 def build_book(
@@ -101,7 +101,9 @@ def _stages(project, out, survey, parameters, is_measured, times):
         execute(takes_survey=False)
         with _timed(times, "survey"):
             if not is_measured:
-                run_survey(survey, parameters)
+                run_survey(survey, parameters, out / EXPLORER)
+        with _timed(times, "explorer"):
+            explore(out / EXPLORER, parameters, survey)
         with _timed(times, "chapters"):
             execution.hurry()
             remove_leftovers(contents, out / "chapters")
@@ -149,7 +151,7 @@ def fetch_inputs(parameters: dict[str, Any]) -> None:
     fetch(parameters)
 
 
-def run_survey(survey: Path, parameters: dict[str, Any]) -> None:
+def run_survey(survey: Path, parameters: dict[str, Any], clouds: Path) -> None:
     """Measure whatever the survey of a profile still lacks.
 
     Parameters
@@ -158,11 +160,31 @@ def run_survey(survey: Path, parameters: dict[str, Any]) -> None:
         The Zarr store.
     parameters : dict
         From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    clouds : path
+        The folder of the explorer's scripts, which are written in the same passes.
     """
     from ...surveys.run import run_profile
+    from ..explorer.stage import watching
 
-    results = run_profile(parameters, survey)
+    results = run_profile(parameters, survey, onlookers=watching(clouds))
     say(f"survey: {results.sizes['prompt']} prompts, complete")
+
+
+def explore(folder: Path, parameters: dict[str, Any], survey: Path) -> None:
+    """Write whatever the explorer still lacks.
+
+    Parameters
+    ----------
+    folder : path
+        Of the explorer's scripts.
+    parameters : dict
+        From :func:`tokengeom_utils.surveys.profiles.load_profile`.
+    survey : path
+        A complete survey.
+    """
+    from ..explorer.stage import write_explorer  # imports torch
+
+    write_explorer(folder, parameters, survey)
 
 
 def check_survey(survey: Path, parameters: dict[str, Any]) -> None:

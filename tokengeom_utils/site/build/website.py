@@ -12,6 +12,7 @@ from .pages import page_files
 from .place import disk_failure
 from .staleness import combine, files, sha256, shared_key
 
+EXPLORER = "explorer"  #: the folder of the explorer's scripts in the folder of a build
 STATIC = ("_config.yml", "_toc.yml", "CITATION.cff", "book")
 #: what the folder of the site opens with; Jupyter Book writes a page without a title or a language
 FRONT = """<!DOCTYPE html>
@@ -44,6 +45,8 @@ def build_site(project: Path, out: Path) -> None:
     sources = {path.relative_to(project): path.read_bytes() for name in STATIC for path in files(project / name)}
     for path in sorted((out / "chapters").glob("*.ipynb")):
         sources |= {Path("notebooks", name): content for name, content in page_files(path).items()}
+    for path in sorted((out / EXPLORER).glob("*.js")):
+        sources[Path("book/_static/explorer", path.name)] = path.read_bytes()
     # The package counts too: the API reference is made of its docstrings.
     key = combine(
         *(f"{name} {sha256(content)}" for name, content in sorted(sources.items())), *shared_key(project).values()
