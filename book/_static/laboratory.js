@@ -48,7 +48,7 @@ globalThis.Laboratory = (() => {
     }
 
     remember() {
-      const text = this.names.map((name) => `${name}=${this.values[name]}`).join("&");
+      const text = this.names.map((name) => `${name}=${encodeURIComponent(this.values[name])}`).join("&");
       window.history.replaceState(window.history.state, "", `#${text}`);
     }
 

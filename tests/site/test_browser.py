@@ -32,6 +32,8 @@ TOPICS = {
 }
 #: kilobytes that a page may load at most, by kind
 LIMITS = {"script": 1000, "stylesheet": 700, "font": 450, "document": 2500, "image": 3000}
+#: pages with limits of their own: plotly weighs 4.8 MB, and each cloud one
+OWN_LIMITS = {"book/explorer.html": {"script": 6500}}
 
 
 def report(findings):
@@ -41,7 +43,8 @@ def report(findings):
 
 def too_heavy(name, sizes):
     """What a page loads beyond the limits."""
-    found = [(kind, sizes.get(kind, 0) / 1000, limit) for kind, limit in LIMITS.items()]
+    limits = LIMITS | OWN_LIMITS.get(name, {})
+    found = [(kind, sizes.get(kind, 0) / 1000, limit) for kind, limit in limits.items()]
     return [f"{name}: {size:.0f} kB of {kind}, more than {limit}" for kind, size, limit in found if size > limit]
 
 

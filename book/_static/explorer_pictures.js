@@ -1,0 +1,182 @@
+// The explorer's pictures, drawn by plotly: the cloud in three dimensions, and three curves by layer.
+globalThis.ExplorerPictures = (() => {
+  const CONFIG = { displayModeBar: false, responsive: true };
+  const RAMPS = { // viridis, without the end that the ground swallows
+    light: ["#440154", "#443b84", "#2e6f8e", "#21a285", "#5ac864", "#9bd93c"],
+    dark: ["#35608d", "#26828e", "#1f9e89", "#4ac16d", "#a5db36", "#fde725"],
+  };
+  const MARGIN = { l: 38, r: 8, t: 6, b: 36 }; // of a curve, in pixels
+  const PAPER = { "Llama-3-8B": "dot", "Mistral-7B": "dash", "Pythia-6.9B": "dashdot" };
+
+  function palette(element) {
+    const style = getComputedStyle(element);
+    const color = (name) => style.getPropertyValue(name).trim();
+    return {
+      ramp: RAMPS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"],
+      token: color("--lab-token"),
+      chosen: color("--lab-first"),
+      theory: color("--lab-theory"),
+      grid: color("--lab-grid"),
+      text: style.color,
+      none: color("--lab-line"),
+    };
+  }
+
+  // The color of a value between 0 and 1.
+  function mix(ramp, share) {
+    const place = Math.min(1, Math.max(0, share)) * (ramp.length - 1);
+    const low = Math.min(Math.floor(place), ramp.length - 2);
+    const parts = [1, 3, 5].map((at) => [low, low + 1].map((i) => parseInt(ramp[i].slice(at, at + 2), 16)));
+    return `rgb(${parts.map(([a, b]) => Math.round(a + (b - a) * (place - low))).join(",")})`;
+  }
+
+  // A camera on a sphere around the cloud.
+  function camera({ turn, tilt }, distance) {
+    const [a, b] = [turn, tilt].map((degrees) => (degrees * Math.PI) / 180);
+    const eye = { x: Math.cos(b) * Math.cos(a), y: Math.cos(b) * Math.sin(a), z: Math.sin(b) };
+    Object.keys(eye).forEach((axis) => { eye[axis] *= distance; });
+    return { eye, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: 0 } };
+  }
+
+  function angles({ eye }) {
+    const distance = Math.hypot(eye.x, eye.y, eye.z);
+    const degrees = (angle) => (angle * 180) / Math.PI;
+    return { turn: degrees(Math.atan2(eye.y, eye.x)), tilt: degrees(Math.asin(eye.z / distance)), distance };
+  }
+
+  const pick = (values, places) => places.map((i) => values[i]);
+
+  // Without WebGL, a cloud is drawn flat, as seen from the same side.
+  const HAS_DEPTH = Boolean(document.createElement("canvas").getContext("webgl"));
+
+  function flattened({ z, ...trace }, { turn, tilt }) {
+    const [a, b] = [turn, tilt].map((degrees) => (degrees * Math.PI) / 180);
+    const across = trace.x.map((x, i) => (x === null ? null : trace.y[i] * Math.cos(a) - x * Math.sin(a)));
+    const up = trace.x.map((x, i) => (x === null ? null
+      : z[i] * Math.cos(b) - (x * Math.cos(a) + trace.y[i] * Math.sin(a)) * Math.sin(b)));
+    const drawn = { ...trace, type: "scatter", x: across, y: up };
+    if (trace.marker) drawn.marker = { ...trace.marker, size: 1.5 * trace.marker.size };
+    if (trace.line) drawn.line = { ...trace.line, width: 2 };
+    return drawn;
+  }
+
+  // Everything that one layer shows; `marks` says which tokens are chosen or found.
+  function drawCloud(element, { axes, rim, far, colors, names, view, marks }) {
+    const look = palette(element);
+    const every = names.map((_, i) => i);
+    const points = (places, marker, more = {}) => ({
+      type: "scatter3d",
+      mode: "markers",
+      x: pick(axes[0], places),
+      y: pick(axes[1], places),
+      z: pick(axes[2], places),
+      text: pick(names, places),
+      customdata: places,
+      hovertemplate: "%{text}<extra></extra>",
+      showlegend: false,
+      marker,
+      ...more,
+    });
+    const near = every.filter((i) => !(i in far));
+    const out = every.filter((i) => i in far);
+    const rays = (places, color, dash) => ({
+      type: "scatter3d",
+      mode: "lines",
+      ...Object.fromEntries(["x", "y", "z"].map((axis, at) =>
+        [axis, places.flatMap((i) => [axes[at][marks.token], axes[at][i], null])])),
+      line: { color, width: 4, dash },
+      hoverinfo: "skip",
+      showlegend: false,
+    });
+    const ring = (places, color, size, symbol = "circle-open") => points(places, {
+      color, size, symbol, line: { color, width: 2 },
+    }, { hoverinfo: "skip", hovertemplate: null });
+    const chosen = marks.token === null ? [] : [marks.token];
+    const traces = [
+      points(near, { size: 3.4, color: pick(colors, near), line: { width: 0 } }),
+      points(out, { size: 6, symbol: "diamond", color: pick(colors, out), line: { color: look.text, width: 1 } }),
+      ring(marks.found, look.text, 7),
+      rays(marks.next, look.theory, "dash"),
+      rays(marks.here, look.chosen, "solid"),
+      ring(marks.next, look.theory, 8, "square-open"),
+      ring(marks.here, look.chosen, 9),
+      points(chosen, { size: 10, color: look.chosen, line: { color: look.text, width: 1 } }),
+    ];
+    const bare = { range: [-rim, rim], showticklabels: false, title: { text: "" }, nticks: 4 };
+    const axis = { ...bare, gridcolor: look.grid, zerolinecolor: look.grid };
+    const layout = {
+      autosize: true,
+      margin: { l: 0, r: 0, t: 0, b: 0 },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: look.text },
+      hoverlabel: { font: { size: 13 } },
+      uirevision: "view",
+    };
+    if (!HAS_DEPTH) {
+      const flat = { ...axis, fixedrange: true };
+      Object.assign(layout, { dragmode: false, hovermode: "closest", xaxis: flat, yaxis: flat });
+      return globalThis.Plotly.react(element, traces.map((trace) => flattened(trace, view)), layout, CONFIG);
+    }
+    const spatial = { ...axis, showspikes: false, showbackground: false };
+    layout.scene = {
+      dragmode: "turntable",
+      aspectmode: "cube",
+      xaxis: spatial,
+      yaxis: spatial,
+      zaxis: spatial,
+      camera: camera(view, view.distance),
+      uirevision: `${view.turn} ${view.tilt}`,
+    };
+    return globalThis.Plotly.react(element, traces, layout, CONFIG);
+  }
+
+  // One observable by layer: the paper's models, the prompts of the survey, and the prompt shown.
+  function drawCurve(element, { curve, own, plain, degree, layer, last }) {
+    const look = palette(element);
+    const layers = own.map((_, i) => i);
+    const line = (x, y, name, style, more = {}) => ({
+      x, y, name, mode: "lines", line: style, hovertemplate: `%{y:.3g}<extra>${name}</extra>`, showlegend: false, ...more,
+    });
+    const traces = Object.entries(curve.paper[degree] || {}).map(([model, { layer: x, mean }]) =>
+      line(x, mean, `${model} (paper)`, { color: look.theory, width: 1, dash: PAPER[model] }, { hoverinfo: "skip" }));
+    const { mean, sd } = curve.survey[degree];
+    if (sd.some((value) => value !== null)) {
+      const edge = (sign) => mean.map((value, i) => (sd[i] === null ? null : value + sign * sd[i]));
+      const plainLine = { width: 0 };
+      traces.push(
+        line(layers, edge(-1), "", plainLine, { hoverinfo: "skip" }),
+        line(layers, edge(1), "", plainLine, {
+          hoverinfo: "skip", fill: "tonexty", fillcolor: look.token.startsWith("#") ? `${look.token}33` : look.token,
+        }),
+      );
+    }
+    if (plain) traces.push(line(layers, plain, "this prompt in order", { color: look.token, width: 1.5, dash: "dash" }));
+    traces.push(
+      line(layers, own, "this prompt", { color: look.token, width: 2.5 }),
+      { x: [layer], y: [own[layer]], mode: "markers", marker: { size: 9, color: look.chosen }, hoverinfo: "skip",
+        showlegend: false },
+    );
+    const axis = { gridcolor: look.grid, zeroline: false, fixedrange: true, linecolor: look.none };
+    const layout = {
+      height: 190,
+      margin: MARGIN,
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: look.text, size: 12 },
+      hovermode: "closest",
+      xaxis: { ...axis, range: [-0.5, last + 0.5], title: { text: "layer", standoff: 4 }, nticks: 7 },
+      yaxis: { ...axis, rangemode: "tozero", nticks: 5 },
+      shapes: [{ type: "line", x0: layer, x1: layer, yref: "paper", y0: 0, y1: 1, line: { color: look.chosen, width: 1.5 } }],
+    };
+    return globalThis.Plotly.react(element, traces, layout, CONFIG);
+  }
+
+  // Where the axis of layers, from half a layer before the first to half a layer after the last, lies in the window.
+  function layersAt(element) {
+    const { left, right } = element.getBoundingClientRect();
+    return [left + MARGIN.l, right - MARGIN.r];
+  }
+
+  return { angles, drawCloud, drawCurve, layersAt, mix, palette };
+})();

@@ -1,0 +1,100 @@
+"""Sphinx extension: figures and claims whose subject the explorer can show lead to it, set accordingly.
+
+``layer=peak`` stands for the layer with the highest dimension, and ``last`` for the last layer or degree.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+PAGE = "book/explorer"
+TEXT = "See it in the explorer"
+FIGURES = {
+    "fig-one-page": "layer=peak",
+    "fig-clouds": "color=position",
+    "fig-permuted": "degree=last&color=position",
+    "fig-steps": "color=position",
+    "fig-flow": "color=position",
+    "fig-paths": "degree=last&color=position",
+    "fig-real": "layer=last&color=position",
+    "fig-cosines": "layer=peak&color=position",
+    "fig-effective": "layer=last&color=position",
+    "fig-first": "layer=peak&token=1",
+    "fig-token-norms": "layer=peak&token=1",
+    "fig-token-loss": "layer=last&color=loss",
+    "fig-cosine-depth": "layer=last&color=position",
+    "fig-cosine-features": "layer=peak&token=1",
+    "fig-cosine-spread": "layer=last&color=position",
+    "fig-angle": "layer=peak&token=100&k=2",
+    "fig-id-depth": "layer=peak&color=local",
+    "fig-id-repeats": "layer=0&color=times",
+    "fig-est-layers": "layer=peak&color=local",
+    "fig-est-effective-rank": "layer=peak&color=local",
+    "fig-overlap-ranks": "layer=peak&token=100&color=rank&k=8",
+    "fig-overlap-depth": "layer=1&token=100&color=rank&k=8",
+    "fig-overlap-map": "layer=peak&token=100&color=rank&k=8",
+    "fig-reciprocity": "layer=peak&token=100&color=rank&k=8",
+    "fig-shuffle-strip": "degree=2&color=position",
+    "fig-shuffle-loss": "degree=last&color=loss",
+    "fig-shuffle-one-prompt": "degree=last&layer=peak",
+    "fig-shuffle-mean": "degree=last&layer=peak",
+    "fig-shuffle-paper": "degree=last&layer=peak",
+    "fig-shuffle-peaks": "degree=last&layer=peak",
+    "fig-shuffle-order": "degree=1&layer=peak",
+    "fig-shuffle-map": "degree=last&layer=peak",
+    "fig-shuffle-cosine": "degree=last&layer=last&color=position",
+    "fig-shuffle-overlap": "degree=last&layer=peak&token=100&color=rank&k=2",
+    "fig-loss-scatter": "layer=peak&color=loss",
+    "fig-loss-depth": "layer=peak&color=loss",
+    "fig-loss-distinct": "layer=0&color=times",
+    "fig-loss-length": "layer=peak&color=position",
+    "fig-chain-tokens": "layer=last&color=loss",
+}
+#: by the number of the claim; the others are about models, or about many prompts at once
+CLAIMS = {
+    1: "layer=peak",
+    2: "degree=last&layer=peak",
+    3: "degree=1&layer=peak",
+    4: "degree=last&layer=last",
+    6: "degree=last&color=position",
+    7: "degree=last&layer=peak&token=100&color=rank&k=2",
+    8: "layer=1&token=100&color=rank&k=2",
+    9: "degree=last&layer=peak&token=100&color=rank&k=2",
+    10: "layer=peak&color=loss",
+    11: "layer=last&color=loss",
+    13: "layer=last&color=loss",
+    15: "degree=2&color=loss",
+}
+NUMBERED = re.compile(r"(\d+)\. ")  #: how the term of a claim begins
+REPORT = "notebooks/reproduction_report"
+
+
+class LinkExplorer(SphinxPostTransform):
+    """Put the links behind captions and into cards of claims."""
+
+    default_priority = 9
+    formats = ("html",)
+
+    def run(self, **_):
+        if PAGE not in self.env.found_docs:
+            return
+        for figure in self.document.findall(nodes.figure):
+            if settings := next((FIGURES[name] for name in figure["ids"] if name in FIGURES), None):
+                figure.parent.insert(figure.parent.index(figure) + 1, self._link(settings))
+        if self.env.docname == REPORT:
+            for item in self.document.findall(nodes.definition_list_item):
+                number = NUMBERED.match(item.astext())
+                if number and (settings := CLAIMS.get(int(number[1]))):
+                    item += nodes.definition("", self._link(settings))
+
+    def _link(self, settings):
+        address = self.app.builder.get_relative_uri(self.env.docname, PAGE)
+        link = nodes.reference("", TEXT, internal=True, refuri=f"{address}#{settings}", classes=["explorer-link"])
+        return nodes.paragraph("", "", link)
+
+
+def setup(app):
+    """Register the transform."""
+    app.add_post_transform(LinkExplorer)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,451 @@
+"""The explorer in a browser: by mouse, touch, and keyboard, in light and dark, and with nothing from elsewhere.
+
+Its page is built by Sphinx with the extensions of the book, beside stand-ins for chapters that have figures and claims,
+from a survey of a tiny model.
+"""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from urllib.parse import parse_qsl
+
+import browsing
+import numpy as np
+import pytest
+import tiny_survey
+from bs4 import BeautifulSoup
+from conftest import PROJECT
+from test_comfort import contrast
+
+import tokengeom_utils as tg
+from tokengeom_utils.site.explorer.folder import Folder
+from tokengeom_utils.site.explorer.index import index_script
+from tokengeom_utils.surveys.complete import complete
+from tokengeom_utils.surveys.plan import LazyModel, Plan
+from tokengeom_utils.surveys.request import make_request
+
+sys.path.insert(0, str(PROJECT / "book" / "extensions"))
+import explorer_links
+
+NAME = "book/explorer.html"
+PAGE = (PROJECT / "book" / "explorer.md").read_text(encoding="utf-8")
+STATIC = PROJECT / "book" / "_static"
+SHOWN = "() => document.getElementById('laboratory').dataset.shown"
+#: where a token is drawn, in pixels of the window; plotly keeps the camera to itself
+PIXEL = """(token) => {
+  const element = document.querySelector(".explorer-scene");
+  const { glplot: { cameraParams: camera }, dataScale } = element._fullLayout.scene._scene;
+  const times = (m, v) => [0, 1, 2, 3].map((row) => v.reduce((sum, value, i) => sum + m[4 * i + row] * value, 0));
+  const trace = element.data.find(({ customdata }) => customdata && customdata.includes(token));
+  const at = trace.customdata.indexOf(token);
+  const point = ["x", "y", "z"].map((axis, i) => trace[axis][at] * dataScale[i]).concat(1);
+  const [x, y, , w] = times(camera.projection, times(camera.view, times(camera.model, point)));
+  const box = element.getBoundingClientRect();
+  return [box.left + (box.width * (x / w + 1)) / 2, box.top + (box.height * (1 - y / w)) / 2];
+}"""
+
+#: where a curve passes a layer, in pixels of the window
+CURVE = """([i, layer]) => {
+  const plot = document.querySelectorAll(".explorer-plot")[i];
+  plot.scrollIntoView({ block: "center" });
+  const { xaxis, yaxis, _size: size } = plot._fullLayout;
+  const box = plot.getBoundingClientRect();
+  return [box.left + size.l + xaxis.d2p(layer), box.top + size.t + yaxis.d2p(0.3)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A survey of eight prompts of as many kinds, two of them shuffled, and the folder of the explorer's files."""
+    model = LazyModel(tiny_survey.save_model(tmp_path_factory.mktemp("model")), name="tiny")
+    prompts = [dataclasses.replace(prompt, domain=f"kind {i}") for i, prompt in enumerate(tiny_survey.prompts(8))]
+    prompts[1] = tg.Prompt("a & b=1 #<i>", "<b>kind</b>", prompts[1].text)  # must stay text
+    request = make_request("tiny", prompts, (0, 1, 3), **{**tiny_survey.REQUEST, "n_shuffled": 2, "seed": 42})
+    plan, path = Plan(model, prompts, request), tmp_path_factory.mktemp("explorer")
+    folder = Folder(path, plan)
+    results = complete(plan._replace(watch=folder.watch), tmp_path_factory.mktemp("survey") / "x.zarr")
+    (path / "index.js").write_text(index_script(results, prompts, folder.chosen), encoding="utf-8")
+    return path, results
+
+
+@pytest.fixture(scope="module")
+def site(measured, tmp_path_factory):
+    """The explorer, and two chapters with a figure each, one of them with the claims."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    claims = tg.claims.cards(tg.evaluate(tg.open_results("standard")))
+    pages = {
+        "index": "# Index\n\n```{toctree}\n:glob:\n\nbook/*\nnotebooks/*\n```\n",
+        "book/explorer": PAGE,
+        "notebooks/chapter": "# Chapter\n\n```{figure} x.png\n:name: fig-id-depth\n\nA caption.\n```\n\n"
+        "```{figure} x.png\n:name: fig-of-a-shape\n\nA caption.\n```\n",
+        "notebooks/reproduction_report": f"# Report\n\n{claims}\n",
+    }
+    for name, text in pages.items():
+        (source / f"{name}.md").parent.mkdir(exist_ok=True)
+        (source / f"{name}.md").write_text(text, encoding="utf-8")
+    (source / "notebooks" / "x.png").write_bytes((STATIC / "card.png").read_bytes())
+    (source / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(PROJECT / 'book' / 'extensions')!r})\nsys.dont_write_bytecode = True\n"
+        "extensions = ['myst_parser', 'sphinx_proof', 'sphinx-mathjax-offline']\n"
+        "extensions += ['assets', 'laboratories', 'explorer_links', 'markup', 'lean']\n"
+        "myst_enable_extensions = ['dollarmath', 'deflist']\nhtml_theme = 'sphinx_book_theme'\nhtml_title = 'Book'\n"
+        f"html_favicon = {str(STATIC / 'favicon.svg')!r}\n"
+        f"templates_path = [{str(PROJECT / 'book' / 'templates')!r}]\n"
+        f"html_static_path = [{str(STATIC)!r}]\nhtml_css_files = ['book.css']\n"
+        "html_js_files = [['book.js', {'defer': 'defer'}]]\nhtml_context = {'default_mode': 'auto'}\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", str(source), str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (out / "_static" / "explorer").symlink_to(measured[0])
+    return out
+
+
+@pytest.fixture(scope="module")
+def started():
+    with browsing.browser() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(site, started):
+    """Opens the explorer from its file, for a mouse in the light unless told otherwise."""
+    visits = []
+
+    def visit(settings="", base=None, **options):
+        context = started.new_context(**{"viewport": browsing.DESKTOP, "reduced_motion": "reduce", **options})
+        address = NAME + (f"#{settings}" if settings else "")
+        visits.append(browsing.Visit(context, base or site.resolve().as_uri(), address))
+        visits[-1].page.wait_for_function(SHOWN)
+        return visits[-1]
+
+    yield visit
+    for one in visits:
+        one.page.context.close()
+        assert not one.findings, one.findings
+
+
+def settings_in(page):
+    return dict(parse_qsl(page.evaluate("() => window.location.hash.slice(1)")))
+
+
+def wait_for(page, **settings):
+    """Wait until the address holds settings, and return all of them."""
+    for name, value in settings.items():
+        page.wait_for_function(
+            "([name, value]) => new URLSearchParams(location.hash.slice(1)).get(name) === value", arg=[name, str(value)]
+        )
+    return settings_in(page)
+
+
+def layer_shown(page, cloud, layer):
+    page.wait_for_function(f"() => document.getElementById('laboratory').dataset.shown === '{cloud} {layer}'")
+
+
+def free_token(page):
+    """A token that stands apart from the others on the screen, and where."""
+    places = np.array([page.evaluate(PIXEL, token) for token in range(64)])
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=-1) + 1e3 * np.eye(64)
+    token = int(gaps.min(1).argmax())
+    return token, *places[token]
+
+
+# --- every way to choose ---
+
+
+def test_it_opens_with_a_cloud_and_its_words(opened, measured):
+    page = opened().page
+    assert page.evaluate(SHOWN) == "0-0 1"
+    dimension = float(measured[1].intrinsic_dimension.isel(prompt=0).sel(shuffle=0, scale=2, layer=1))
+    page.get_by_text(f"range scaling 2: {dimension:.2f}").wait_for()
+    assert page.locator(".explorer-text [role=option]").count() == 64
+    about = page.locator(".explorer-about").text_content()
+    assert re.search(r"Layer 1 of 2\. The picture holds \d+% of the variance", about)
+
+
+def test_a_mouse_chooses_everything(opened):
+    page = opened().page
+    page.get_by_label("Tokens", exact=True).select_option("all shuffled (S = 3)")
+    assert wait_for(page, degree=3)["prompt"] == "text-0"
+    layer_shown(page, "0-3", 1)
+    page.get_by_label("Prompt", exact=True).select_option("kind 5 (text-5)")  # never shuffled
+    assert wait_for(page, prompt="text-5")["degree"] == "0"
+    layer_shown(page, "5-0", 1)
+    page.get_by_label("Tokens", exact=True).select_option("4 blocks shuffled (S = 1)")  # so another prompt
+    assert wait_for(page, degree=1)["prompt"] == "text-0"
+    page.get_by_label("Color", exact=True).select_option("loss")
+    page.get_by_text("nats").first.wait_for()
+    page.get_by_role("button", name="One layer forward").click()
+    layer_shown(page, "0-1", 2)
+    assert page.get_by_role("button", name="One layer forward").is_disabled()
+    page.get_by_text("none: there is no next layer", exact=True).wait_for()
+
+
+def test_a_click_on_a_point_chooses_its_token(opened):
+    page = opened().page
+    token, x, y = free_token(page)
+    page.mouse.move(x - 2, y - 2)
+    page.mouse.move(x, y)
+    page.locator(".hovertext").get_by_text(f"token {token + 1}").wait_for()
+    page.mouse.down()
+    page.wait_for_timeout(150)  # as long as a finger needs
+    page.mouse.up()
+    wait_for(page, token=token + 1)
+    page.get_by_text(f"is token {token + 1}:").wait_for()
+
+
+def test_a_tap_on_a_point_chooses_its_token(opened):
+    page = opened(viewport=browsing.PHONE, has_touch=True, is_mobile=True).page
+    page.locator(".explorer-scene").scroll_into_view_if_needed()
+    token, x, y = free_token(page)
+    page.touchscreen.tap(x, y)
+    wait_for(page, token=token + 1)
+
+
+def test_a_drag_turns_the_cloud_and_the_address_knows_it(opened):
+    page = opened().page
+    box = page.locator(".explorer-scene").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 80, y, steps=8)
+    page.mouse.up()
+    page.wait_for_function("() => /turn=(?!30&)/.test(location.hash)")
+    turned = int(settings_in(page)["turn"])
+    page.get_by_role("button", name="One layer back").click()
+    wait_for(page, layer=0)
+    assert int(settings_in(page)["turn"]) == turned
+
+
+def test_a_click_on_a_curve_chooses_the_layer(opened):
+    page = opened().page
+    page.locator(".explorer-plot .nsewdrag").first.wait_for()
+    for i in range(3):
+        for layer in (2, 0):
+            place = page.evaluate(CURVE, [i, layer])
+            page.mouse.click(*place)
+            wait_for(page, layer=layer)
+
+
+def test_the_keyboard_reaches_everything(opened):
+    page = opened().page
+    page.get_by_label("Layer", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(page, layer=2)
+    text = page.get_by_role("listbox")
+    text.focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(page, token=1)
+    page.keyboard.press("End")
+    wait_for(page, token=64)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    wait_for(page, token=54)
+    assert text.get_attribute("aria-activedescendant") == "token-53"
+    assert page.locator("#token-53").get_attribute("aria-selected") == "true"
+    assert page.locator("[role=option][aria-selected=true]").count() == 1
+    page.get_by_role("button", name=re.compile("^Choose token")).first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => !location.hash.includes('token=54&')")
+    text.focus()
+    page.keyboard.press("Escape")
+    wait_for(page, token=0)
+    assert not text.get_attribute("aria-activedescendant")
+    # One stop for the whole text, not one for each token.
+    assert page.evaluate("() => [...document.querySelectorAll('.explorer-text [tabindex]')].length") == 0
+
+
+def test_a_search_finds_tokens_one_after_the_other(opened):
+    page = opened().page
+    letters = page.locator(".explorer-text [role=option]").all_text_contents()
+    places = [i for i, letter in enumerate(letters) if letter == "e"]
+    page.get_by_label("Find a token").fill("E ")
+    page.get_by_text(f"{len(places)} of 64 tokens").wait_for()
+    assert page.locator(".explorer-text .found").count() == len(places)
+    for place in [*places, places[0]]:
+        page.keyboard.press("Enter")
+        wait_for(page, token=place + 1)
+    page.get_by_label("Find a token").fill("<i>")
+    page.get_by_text("0 of 64 tokens").wait_for()
+    assert page.get_by_role("button", name="Choose the next token found").is_disabled()
+
+
+def test_neighbors_are_those_of_the_cloud_and_lead_on(opened):
+    page = opened("token=11&layer=0&k=8").page
+    lists = page.locator(".explorer-lists ol")
+    label = "all => all.map((one) => one.getAttribute('aria-label'))"
+    names = [lists.nth(i).get_by_role("button").evaluate_all(label) for i in (0, 1)]
+    numbers = [[int(re.search(r"token (\d+)", name)[1]) for name in some] for some in names]
+    data = page.evaluate("""async () => {
+      const index = await ExplorerData.index;
+      const cloud = await ExplorerData.cloud(index, "0-0");
+      return [cloud.neighbors(0, 10, 8), cloud.neighbors(1, 10, 8), cloud.overlap(0, 8, 10), cloud.overlap(0, 8)];
+    }""")
+    assert numbers == [[i + 1 for i in some] for some in data[:2]]
+    stay = {*data[0]} & {*data[1]}
+    assert data[2] == len(stay) / 8
+    assert sum("both layers" in name for name in names[0]) == len(stay)
+    page.get_by_text(f"{len(stay)} of 8 stay").wait_for()
+    page.get_by_text(f"{round(100 * data[3])}% of the 8 nearest neighbors stay").wait_for()
+    lists.nth(0).get_by_role("button").first.click()
+    wait_for(page, token=numbers[0][0])
+
+
+def test_the_overlap_is_that_of_the_survey(opened, measured):
+    found = opened().page.evaluate("""async () => {
+      const cloud = await ExplorerData.cloud(await ExplorerData.index, "1-3");
+      return [1, 2, 4, 8].map((k) => [0, 1].map((layer) => cloud.overlap(layer, k)));
+    }""")
+    wanted = measured[1].neighborhood_overlap.isel(prompt=1).sel(shuffle=3, k=[1, 2, 4, 8], layer=[0, 1])
+    np.testing.assert_allclose(found, wanted.transpose("k", "layer"), atol=1e-12)
+
+
+def test_it_plays_to_the_last_layer_and_stops(opened):
+    page = opened("layer=0").page
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    layer_shown(page, "0-0", 2)
+    page.get_by_role("button", name="Play").wait_for()
+    assert settings_in(page)["layer"] == "2"
+    page.get_by_role("button", name="Play").click()  # from the start again
+    layer_shown(page, "0-0", 0)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play").wait_for()
+
+
+# --- links ---
+
+
+@pytest.mark.parametrize(
+    "settings, shown",
+    [
+        ("layer=last", "0-0 2"),
+        ("degree=last&layer=0", "0-3 0"),
+        ("prompt=text-5&degree=1", "5-0 1"),
+        ("prompt=nobody&layer=99&degree=7&token=-4&color=<b>", "0-0 2"),
+        ("prompt=constructor&layer=peak", None),
+        ("prompt=a%20%26%20b%3D1%20%23%3Ci%3E&layer=0", "1-0 0"),
+        ("what-to-try", "0-0 1"),
+    ],
+)
+def test_links_open_what_they_say_or_something_near(opened, measured, settings, shown):
+    page = opened(settings).page
+    if shown is None:  # the peak, after layer 0
+        profile = measured[1].intrinsic_dimension.isel(prompt=0).sel(shuffle=0, scale=2)[1:]
+        shown = f"0-0 {int(profile.idxmax('layer'))}"
+    layer_shown(page, *shown.split())
+    if "=" not in settings:
+        assert page.evaluate("() => location.hash") == f"#{settings}"
+
+
+def test_a_prompt_with_odd_signs_stays_text_and_keeps_its_link(opened):
+    visit = opened()
+    page = visit.page
+    page.get_by_label("Prompt", exact=True).select_option("<b>kind</b> (a & b=1 #<i>)")
+    layer_shown(page, "1-0", 1)
+    settings = page.url.split("#")[1]
+    again = opened(settings).page
+    assert again.evaluate(SHOWN) == "1-0 1" and again.locator("main b").count() == 0
+
+
+def test_chapters_and_claims_lead_to_the_explorer(site, opened):
+    chapter = BeautifulSoup((site / "notebooks" / "chapter.html").read_text("utf-8"), "html.parser")
+    links = chapter.select("a.explorer-link")
+    assert [link["href"] for link in links] == ["../book/explorer.html#layer=peak&color=local"]
+    assert links[0].find_previous("figure")["id"] == "fig-id-depth"
+    report = BeautifulSoup((site / "notebooks" / "reproduction_report.html").read_text("utf-8"), "html.parser")
+    found = {int(term.get_text().split(".")[0]): [] for term in report.select("article dt")}
+    assert set(found) == set(range(1, 17))
+    for link in report.select("a.explorer-link"):
+        found[int(link.find_previous("dt").get_text().split(".")[0])].append(link["href"].split("#")[1])
+    assert {number: links for number, links in found.items() if links} == {
+        number: [settings] for number, settings in explorer_links.CLAIMS.items()
+    }
+
+
+def test_figures_with_a_link_exist():
+    chapters = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "notebooks").glob("*.md"))
+    assert set(explorer_links.FIGURES) <= set(re.findall(r"name: (fig-[\w-]+)", chapters))
+
+
+# --- everybody ---
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [browsing.DESKTOP, browsing.PHONE], ids=["desktop", "phone"])
+def test_nothing_is_cut_and_axe_is_content(opened, size, scheme):
+    visit = opened("token=11&layer=1&color=rank", viewport=size, color_scheme=scheme)
+    visit.page.get_by_label("Find a token").fill("e")
+    visit.inspect(scheme)
+    visit.axe(scheme)
+
+
+def test_tokens_can_be_read_on_every_color(opened):
+    page = opened("color=position").page
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(300)
+        found = page.locator(".explorer-text [role=option]").evaluate_all(
+            "all => all.map(one => [one.style.color, one.style.background].map(c => c.match(/\\d+/g).map(Number)))"
+        )
+        assert (
+            min(contrast(*("#" + "".join(f"{part:02x}" for part in color) for color in pair)) for pair in found) >= 4.5
+        )
+
+
+def test_it_works_over_http_too(site, opened):
+    with browsing.served(site) as base:
+        page = opened("layer=2", base=base).page
+        assert page.evaluate(SHOWN) == "0-0 2"
+        page.context.close()
+
+
+def test_without_webgl_the_cloud_is_drawn_flat(site, started):
+    context = started.new_context(viewport=browsing.DESKTOP)
+    context.add_init_script(
+        "const get = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+        "  return kind.includes('webgl') ? null : get.call(this, kind, ...rest); };"
+    )
+    visit = browsing.Visit(context, site.resolve().as_uri(), f"{NAME}#token=5")
+    visit.page.wait_for_function(SHOWN)
+    assert visit.page.locator(".explorer-scene .scatterlayer .point").count() > 60
+    visit.page.get_by_label("Turn", exact=True).focus()
+    visit.page.keyboard.press("ArrowRight")
+    wait_for(visit.page, turn=32)
+    context.close()
+    assert not visit.findings
+
+
+def test_without_javascript_the_page_says_what_is_missing(site, started):
+    context = started.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.resolve().as_uri()}/{NAME}")
+    assert page.get_by_text("it is drawn by a script").is_visible()
+    context.close()
+
+
+def test_a_site_without_clouds_says_so(site, started, tmp_path):
+    page = started.new_page()
+    page.route("**/explorer/index.js", lambda route: route.abort())
+    page.goto(f"{site.resolve().as_uri()}/{NAME}")
+    page.get_by_text("This site was built without token clouds.").wait_for()
+    page.close()
+
+
+def test_a_cloud_that_is_missing_is_named_and_the_page_goes_on(site, started):
+    page = started.new_page()
+    page.route("**/explorer/2-0.js", lambda route: route.abort())
+    page.goto(f"{site.resolve().as_uri()}/{NAME}")
+    page.wait_for_function(SHOWN)
+    page.get_by_label("Prompt", exact=True).select_option("kind 2 (text-2)")
+    page.get_by_text("This cloud cannot be shown: 2-0.js is missing.").wait_for()
+    page.get_by_label("Prompt", exact=True).select_option("kind 3 (text-3)")
+    layer_shown(page, "3-0", 1)
+    page.close()
+
+
+def test_only_the_explorer_loads_its_scripts(site):
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    assert {stem for stem, text in pages.items() if "plotly" in text or "explorer.js" in text} == {"explorer"}
+    assert (site / "_static" / "plotly.min.js").stat().st_size > 1e6
