@@ -6,7 +6,8 @@
   const root = document.getElementById("laboratory");
   if (!root) return;
 
-  const PACE = 700; // milliseconds for each layer while playing
+  const [PACE, GLIDE] = [900, 450]; // milliseconds for each layer while playing, and of them for the way there
+  const GLIDES = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   let distance = 1.45; // of the eye, in sides of the box
 
   let index;
@@ -117,6 +118,7 @@
   // --- Tokens ---
 
   let [cloud, looks, found, options] = [null, [], [], []];
+  let drawn = {}; // the cloud, the layer, and the coordinates in the picture
 
   // White space that a reader could not see.
   const visible = (word) => word.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ +| +$/g, (gap) => "␣".repeat(gap.length)) || "∅";
@@ -160,7 +162,7 @@
 
   // --- Showing ---
 
-  const DRAWN = ["color", "k", "token", "turn", "tilt"]; // settings that leave the curves as they are
+  const DRAWN = ["color", "k", "token", "turn", "tilt", "find"]; // settings that leave the curves as they are
   let latest = 0; // what was asked for last, since clouds load while a reader goes on
 
   async function show(name) {
@@ -183,6 +185,7 @@
       lookFor();
     }
     await draw(name);
+    if (mine !== latest) return;
     root.dataset.shown = `${wanted} ${settings.values.layer}`; // for tests
     if (!DRAWN.includes(name)) await drawCurves(mine);
   }
@@ -197,7 +200,7 @@
     const here = token === null ? [] : cloud.neighbors(layer, token, k);
     const later = token === null || layer === last ? [] : cloud.neighbors(layer + 1, token, k);
     const view = { turn: settings.values.turn, tilt: settings.values.tilt, distance };
-    await drawCloud(scene, {
+    const picture = {
       axes: cloud.axes(layer),
       rim: index.rim,
       far: cloud.far[layer],
@@ -205,8 +208,7 @@
       names: cloud.text.map((_, i) => hover(i, layer)),
       view,
       marks: { token, here, next: later, found },
-    });
-    listen();
+    };
     legend.style.setProperty("--ramp", colors.ramp.join(","));
     legend.replaceChildren(make("span", {}, COLORS[color]), make("span", {}, say(low)), make("span", { class: "ramp" }), make("span", {}, say(high)));
     paintText();
@@ -221,6 +223,25 @@
       status.textContent = `Layer ${layer}: dimension ${values[CURVES[0]].textContent}, overlap ${values[CURVES[1]].textContent}, `
         + `cosine similarity ${values[CURVES[2]].textContent}.${name === "token" && token !== null ? ` Token ${token + 1}, ${quoted(token)}.` : ""}`;
     }
+    await move(picture, layer);
+    listen();
+  }
+
+  // From layer to layer the tokens glide, so that a reader can follow them.
+  async function move(picture, layer) {
+    const [mine, began] = [latest, performance.now()];
+    const from = GLIDES && drawn.cloud === cloud && Math.abs(drawn.layer - layer) === 1 ? drawn.axes : null;
+    const draw = (axes) => {
+      drawn = { cloud, layer, axes };
+      return drawCloud(scene, { ...picture, axes });
+    };
+    for (let share = 0; from && share < 1; share = (performance.now() - began) / GLIDE) {
+      const eased = share * share * (3 - 2 * share);
+      await draw(picture.axes.map((axis, at) => axis.map((end, i) => from[at][i] + eased * (end - from[at][i]))));
+      await new Promise(requestAnimationFrame);
+      if (mine !== latest) return; // something else is wanted by now
+    }
+    await draw(picture.axes);
   }
 
   // One curve after the other, so that the page answers in between.
@@ -329,7 +350,7 @@
   });
   search.addEventListener("input", () => {
     lookFor();
-    draw();
+    show("find");
   });
   search.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(following(found)); });
 
@@ -381,7 +402,7 @@
     playing = null;
     play.textContent = "Play";
     settings.remember();
-    draw();
+    show("play");
   }
 
   // --- The page ---

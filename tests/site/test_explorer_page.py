@@ -449,3 +449,30 @@ def test_only_the_explorer_loads_its_scripts(site):
     pages = {path.stem: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
     assert {stem for stem, text in pages.items() if "plotly" in text or "explorer.js" in text} == {"explorer"}
     assert (site / "_static" / "plotly.min.js").stat().st_size > 1e6
+
+
+FRAMES = """() => {
+  window.frames_seen = [];
+  const { react } = Plotly;
+  Plotly.react = (element, traces, ...rest) => {
+    if (element.className.includes("explorer-scene")) window.frames_seen.push(Array.from(traces[0].x));
+    return react(element, traces, ...rest);
+  };
+}"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_tokens_glide_between_layers_unless_a_reader_wants_no_motion(opened, motion):
+    page = opened("layer=0", reduced_motion=motion).page
+    page.evaluate(FRAMES)
+    page.get_by_role("button", name="One layer forward").click()
+    layer_shown(page, "0-0", 1)
+    frames = np.array(page.evaluate("() => window.frames_seen"))
+    wanted = page.evaluate("async () => (await ExplorerData.cloud(await ExplorerData.index, '0-0')).axes(1)[0]")
+    np.testing.assert_allclose(frames[-1], np.array(wanted)[: len(frames[-1])], atol=1e-6)
+    if motion == "reduce":
+        assert len(frames) == 1
+    else:
+        assert len(frames) > 2
+        left = np.abs(frames - frames[-1]).sum(1)
+        assert (np.diff(left) <= 1e-9).all() and left[0] > 0
