@@ -265,7 +265,14 @@ def test_a_build_reports_where_the_time_goes(edited):
     output, again = edited
     slowest = re.search(r"^  slowest: (\w+) (\d+) s, (\w+) (\d+) s$", output, re.M)
     assert {slowest[1], slowest[3]} == again and int(slowest[2]) >= int(slowest[4])
-    assert re.search(r"^survey \d+ s  chapters \d+ s  site \d+ s  total \d+ s$", output, re.M)
+    assert re.search(r"^survey \d+ s  explorer \d+ s  chapters \d+ s  site \d+ s  total \d+ s$", output, re.M)
+
+
+def test_the_site_holds_the_clouds_of_the_explorer(book):
+    """Two prompts at three degrees, each with all its layers; a later build writes none of them again."""
+    shipped = {path.name for path in (book[1] / "html" / "_static" / "explorer").iterdir()}
+    assert shipped == {"index.js", *(f"{prompt}-{degree}.js" for prompt in (0, 1) for degree in (0, 1, 2))}
+    assert '"layers":31' in (book[1] / "html" / "_static" / "explorer" / "index.js").read_text(encoding="utf-8")
 
 
 def test_a_failing_cell_stops_the_build_and_leaves_the_site(book, capsys):
