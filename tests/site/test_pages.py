@@ -30,7 +30,7 @@ HOSTS = {
 LABELS = re.compile(
     r"Imports and parameters|Imports|Parameters|Code of the numbers below|Rerun this chapter|Reproduce this figure"
     r"|Code of (?:figure [\d.]+|this (?:table|list|paragraph|output)|these paragraphs)"
-    r"|Solution to Exercise [\d.]+ \(.+\)"
+    r"|Solution to Exercise [\d.]+ \(.+\)|Explanation of answer \d"
 )
 
 
