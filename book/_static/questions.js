@@ -5,7 +5,7 @@
     none: "Choose an answer first.",
     right: "Right.",
     several: "Right: these are all.",
-    more: "Right so far, but another answer is right too. Find it.",
+    more: "Right so far, but not complete: find every right answer.",
     wrong: "Not yet. Read why below your answer, then try again.",
   };
   const [SHOW, HIDE] = ["Show all explanations", "Hide all explanations"];

@@ -200,6 +200,12 @@ def test_the_code_of_a_figure_is_above_that_figure(soups):
     assert seen > 40
 
 
+def test_the_questions_of_a_chapter_can_be_answered(soups):
+    for source in SOURCES:
+        section = soups[f"notebooks/{source.stem}.html"].find(id="check-yourself")
+        assert len(section.select("div.question > fieldset")) == 3 and not section(class_="dropdown"), source.stem
+
+
 def test_imports_and_parameters_are_in_one_fold_above_all_other_code(soups):
     for source in SOURCES:
         labels = [summary.text.strip() for summary in soups[f"notebooks/{source.stem}.html"].main("summary")]
