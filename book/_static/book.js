@@ -60,7 +60,10 @@
       if (drawn && line && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
     });
     all(SCROLLS).forEach((box) => {
-      const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+      // What is hidden does not scroll: the theme hides the overflow of a formula in a line, where MathJax has a copy
+      // for screen readers.
+      const scrolls = box.scrollWidth > box.clientWidth + 1
+        && ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
       if (scrolls) box.tabIndex = 0;
       else if (box.tabIndex >= 0 || box.hasAttribute("tabindex")) box.removeAttribute("tabindex");
     });

@@ -39,8 +39,13 @@ def sentence(node):
     return "".join(map(sentence, node.children))
 
 
+def is_question(node):
+    """Whether a node holds answers to choose from, which are no statements of the book, and some of them wrong."""
+    return isinstance(node, nodes.Element) and "question" in node["classes"]
+
+
 def sections(doctree):
-    """The prose of a page, by section and term.
+    """The prose of a page, by section and term; without its questions.
 
     Parameters
     ----------
@@ -54,8 +59,10 @@ def sections(doctree):
     found = {}
     for paragraph in doctree.findall(lambda node: isinstance(node, PROSE) and not isinstance(node.parent, nodes.entry)):
         part = paragraph.parent
-        while not isinstance(part, PARTS):
+        while not isinstance(part, PARTS) and not is_question(part):
             part = part.parent
+        if is_question(part):
+            continue
         holder = part.children[0] if isinstance(part, nodes.definition_list_item) else part
         found.setdefault(tuple(holder["ids"]), []).append(" ".join(sentence(paragraph).split()))
     return [(list(ids), " ".join(filter(None, texts))) for ids, texts in found.items()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from landing import GITHUB, published_at
+from questions import ANSWERS, KIND
 from references import short_names
 
 from tokengeom_utils.surveys.provenance import address
@@ -69,7 +70,7 @@ def plain(text, solutions, names):
     text : str
         MyST.
     solutions : bool
-        Whether to keep the solutions of exercises.
+        Whether to keep the solutions of exercises, and the explanations of the answers to questions.
     names : dict of str to str
         What to call what a role refers to, by its label.
 
@@ -87,15 +88,16 @@ def plain(text, solutions, names):
     """
 
     def box(match):
-        _, kind, title, _, body = match.groups()
+        _, kind, title, options, body = match.groups()
         kind, title = kind.rpartition(":")[2], title.strip()
-        if title in DROPPED or (kind == SOLUTION and not solutions):
+        if title in DROPPED or (not solutions and (kind == SOLUTION or title == ANSWERS)):
             return ""
         if kind not in (*NAMED, "admonition", "note", "tip", "warning", "dropdown"):
             return match[0]
         if kind == SOLUTION:
             title = ""
-        name = kind.capitalize() if kind in NAMED else ""
+        asked = f":class: {KIND}\n" in options
+        name = kind.capitalize() if kind in NAMED else KIND.capitalize() if asked else ""
         head = ". ".join(filter(None, (name, title)))
         return (f"**{head}**\n\n" if head else "") + FENCE.sub(box, body).strip("\n") + "\n"
 

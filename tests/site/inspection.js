@@ -53,7 +53,8 @@
   const labels = all("summary, button").filter((element) => isShown(element)
     && !(element.textContent.trim() || element.getAttribute("aria-label") || element.title)).map(name);
 
-  const stops = all("mjx-container[tabindex='0']").filter((drawn) => drawn.scrollWidth <= drawn.clientWidth + 1).map(name);
+  const stops = all("mjx-container[tabindex='0'], .math[tabindex='0']")
+    .filter((formula) => formula.scrollWidth <= formula.clientWidth + 1 || !reaches(formula)).map(name);
 
   return { images, formulas, wide, code, clipped, display, unreachable, anchors, labels, stops };
 }

@@ -56,11 +56,10 @@ def test_a_chapter_says_what_one_learns_and_how_long_it_takes(stem):
 
 
 @each_chapter
-def test_a_chapter_ends_with_its_summary_and_the_way_on(stem):
+def test_a_chapter_ends_with_questions_exercises_its_summary_and_the_way_on(stem):
     headings = re.findall(r"^## (.*)", SOURCES[stem], re.M)
     assert headings[-1] == "What to take away"
-    if "{exercise}" in SOURCES[stem]:
-        assert headings[-2] == "Exercises"
+    assert headings[-3:-1] == ["Check yourself", "Exercises"]
     if stem != list(SOURCES)[-1]:
         assert "{doc}" in SOURCES[stem].split("## What to take away")[1]
 

@@ -119,6 +119,12 @@ def test_a_sentence_has_no_code_and_no_long_formula():
     assert excerpts.sentence(node) == "Let … be x"
 
 
+def test_answers_to_choose_from_are_no_sentences_of_the_book():
+    asked = nodes.admonition("", nodes.paragraph("", "", nodes.Text("Perhaps.")), classes=["question"])
+    page = nodes.section("", nodes.paragraph("", "", nodes.Text("Surely.")), asked, ids=["a"])
+    assert excerpts.sections(page) == [(["a"], "Surely.")]
+
+
 def test_sentences_belong_to_their_sections():
     inner = nodes.section("", nodes.paragraph("", "", nodes.Text("Inside.")), ids=["in"])
     outer = nodes.section(
@@ -142,6 +148,8 @@ def test_a_notebook_to_take_along_needs_no_extension(book, source):
     texts = ["\n".join(cell.source for cell in one.cells if cell.cell_type == "markdown") for one in both]
     assert texts[0].count("**Solution**") == source.read_text(encoding="utf-8").count("```{solution}")
     assert "**Solution**" not in texts[1] and texts[1].count("**Exercise. ") == texts[0].count("**Exercise. ")
+    assert [text.count("**Question. ") for text in texts] == [3, 3]
+    assert [text.count("**Answers**") for text in texts] == [3, 0]
     for text in texts:
         assert not re.findall(r"\{[a-z:]+\}`|^`{3,}\{(?:exercise|solution|admonition|prf|dropdown)", text, re.M)
         assert "Reproduce this figure" not in text and "Rerun this chapter" not in text
@@ -150,6 +158,16 @@ def test_a_notebook_to_take_along_needs_no_extension(book, source):
         code = "\n".join(cell.source for cell in one.cells if cell.cell_type == "code")
         assert "survey.zarr" not in code
         assert not any(cell.get("outputs") for cell in one.cells)
+
+
+def test_a_question_without_solutions_has_no_answers():
+    box = (
+        "````{admonition} Half\n:class: question\n\nWhich?\n\n1. This.\n2. That.\n\n"
+        "```{admonition} Answers\n:class: dropdown\n\n1. **Right.** So.\n2. **Wrong.** Not so.\n```\n````\n"
+    )
+    asked = "**Question. Half**\n\nWhich?\n\n1. This.\n2. That."
+    assert take_along.plain(box, False, {}) == asked
+    assert take_along.plain(box, True, {}) == f"{asked}\n\n**Answers**\n\n1. **Right.** So.\n2. **Wrong.** Not so."
 
 
 def test_an_address_gives_an_install_cell_and_a_link_to_binder():

@@ -30,7 +30,7 @@ HOSTS = {
 LABELS = re.compile(
     r"Imports and parameters|Imports|Parameters|Code of the numbers below|Rerun this chapter|Reproduce this figure"
     r"|Code of (?:figure [\d.]+|this (?:table|list|paragraph|output)|these paragraphs)"
-    r"|Solution to Exercise [\d.]+ \(.+\)"
+    r"|Solution to Exercise [\d.]+ \(.+\)|Explanation of answer \d"
 )
 
 
@@ -198,6 +198,12 @@ def test_the_code_of_a_figure_is_above_that_figure(soups):
             assert re.search(r"[\d.]+\d", number)[0] == summary.text.rsplit(" ", 1)[1], f"{name}: {summary.text}"
             seen += 1
     assert seen > 40
+
+
+def test_the_questions_of_a_chapter_can_be_answered(soups):
+    for source in SOURCES:
+        section = soups[f"notebooks/{source.stem}.html"].find(id="check-yourself")
+        assert len(section.select("div.question > fieldset")) == 3 and not section(class_="dropdown"), source.stem
 
 
 def test_imports_and_parameters_are_in_one_fold_above_all_other_code(soups):

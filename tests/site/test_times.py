@@ -29,6 +29,7 @@ def test_the_rule_is_stated():
         f"{60 * times.FORMULA:.0f} seconds for a displayed formula",
         f"{60 * times.FIGURE:.0f} for a figure",
         f"{60 * times.LINE:.0f} for a line of open code",
+        f"{times.QUESTION} minutes for a question",
         "{Easy}, {Medium}, or {Hard} minutes for an easy, a medium, or a hard exercise".format(**times.EXERCISE),
     ):
         assert part in text, part
