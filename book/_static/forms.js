@@ -39,8 +39,11 @@ globalThis.Forms = (() => {
 
   // --- Words ---
 
-  const number = (value) => value.toLocaleString("en-US", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 })
-    .replace("-", "\u2212");
+  function number(value) {
+    const three = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
+    const options = Math.abs(value) < 1000 ? three : { maximumFractionDigits: 0 };
+    return value.toLocaleString("en-US", options).replace("-", "\u2212");
+  }
 
   // Not at every step of a slider: whoever listens hears where it stops.
   function announcer() {

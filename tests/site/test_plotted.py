@@ -135,11 +135,13 @@ def test_a_mean_and_its_band_have_one_label_and_the_number_of_prompts(panel):
     line, band = rows(fig, "line"), rows(fig, "band")
     assert list(dict.fromkeys(line.label)) == ["a", "b", "few"] and list(dict.fromkeys(band.label)) == ["a", "b"]
     assert set(line.n[line.label != "few"]) == set(band.n) == {5} and set(line.n[line.label == "few"]) == {3}
+    ax.axhline(0)
+    assert ",5\n" in figure_csv(fig) and ",5.0\n" not in figure_csv(fig)  # also beside a line that is no mean
     for name, values in zip("ab", samples, strict=True):
         mean, low, high = mean_interval(values)
         same(line[line.label == name], y=mean)
         same(band[band.label == name], y_low=low, y_high=high)
-    assert [text.get_text() for text in ax.legend().get_texts()] == ["a", "b", "few"]  # no entry for a band
+    assert [text.get_text() for text in ax.legend().get_texts()] == ["a", "b", "few"]  # none for a band
 
 
 def test_images_give_every_pixel_its_place(panel):

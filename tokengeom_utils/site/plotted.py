@@ -107,7 +107,8 @@ def figure_table(fig: Figure) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     table = pd.concat(tables, ignore_index=True)
-    return table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
+    table = table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
+    return table.astype({"n": "Int64"}) if "n" in table else table  # whole numbers beside rows without one
 
 
 def note(artist: Artist, **columns: Any) -> None:
