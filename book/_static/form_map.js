@@ -100,8 +100,10 @@
 
     // The tab key reaches the cell that is chosen; frames mark the row and the column that are shown.
     mark(chosen, shown) {
-      if (this.reached) this.reached.tabIndex = -1;
-      this.cells.flat().forEach((cell) => cell.removeAttribute("aria-selected"));
+      if (this.reached) {
+        this.reached.tabIndex = -1;
+        this.reached.removeAttribute("aria-selected");
+      }
       this.reached = this.cells[chosen.row][chosen.column];
       this.reached.tabIndex = 0;
       this.reached.setAttribute("aria-selected", "true");

@@ -6,7 +6,7 @@ globalThis.Forms = (() => {
 
   // --- Tables ---
 
-  // The rows of a CSV file: their fields, as text, by the names in its first line.
+  // The rows of a CSV file, which ends with a line break: their fields, as text, by the names in its first line.
   function parse(csv) {
     const field = /(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|$)/y;
     const rows = [[]];
@@ -19,17 +19,25 @@ globalThis.Forms = (() => {
     return fields.map((row) => Object.fromEntries(names.map((name, place) => [name, row[place]])));
   }
 
-  window.tokengeomTable = (name, csv) => { tables[name] = parse(csv); };
+  // The file comes compressed by zlib, in base 64.
+  async function unpack(packed) {
+    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return parse(await new Response(stream).text());
+  }
+
+  window.tokengeomTable = (name, packed) => { tables[name] = unpack(packed); };
 
   const load = (name) => waiting[name] ||= new Promise((done, failed) => {
     const root = new URL(document.documentElement.dataset.content_root || "./", document.baseURI).href;
     const script = make("script", { src: `${root}_static/tables/${name}.js` });
     script.onload = () => done(tables[name]);
-    script.onerror = () => failed(new Error(`The table ${name} could not be loaded.`));
+    script.onerror = failed;
     document.head.append(script);
   });
 
   const numeric = (text) => (text ? Number(text) : NaN); // an empty field is no zero
+
   // Rows by the value of a key, in the order in which the values appear.
   function grouped(rows, key) {
     const found = new Map();
@@ -189,7 +197,7 @@ globalThis.Forms = (() => {
       if (details) details.open = true;
       made ||= load(name).then(
         (rows) => build(body, rows, JSON.parse(options), name),
-        (error) => { body.textContent = error.message; },
+        () => { body.textContent = `The table ${name} could not be loaded.`; },
       );
       return made;
     };
@@ -209,7 +217,7 @@ globalThis.Forms = (() => {
   document.addEventListener("DOMContentLoaded", start);
 
   return {
-    Chart, announcer, controlsOf, follow, grouped, key, number, numeric, parse, ticks,
+    Chart, announcer, controlsOf, follow, grouped, key, load, number, numeric, parse, ticks,
     define: (name, build, { folded = true } = {}) => { kinds[name] = { build, folded }; },
   };
 })();

@@ -7,12 +7,14 @@ A cell says in its metadata which form it gets, and what the form should know::
 
 The form takes the table of the cell: that of its figure, or the one that the cell names (``tokengeom: {table: NAME}``).
 Here a page gets an empty place for it, and the scripts that fill the place: ``forms.js`` and ``form_KIND.js``. A page
-that is opened as a file may load scripts but fetch nothing, so the text of the CSV file is written once more as a
+that is opened as a file may load scripts but fetch nothing. So the CSV file is written once more, compressed, as a
 script, ``_static/tables/NAME.js``, which the page loads when a reader opens the form. Without scripts, and on paper,
 there is only the figure.
 """
 
 import json
+import zlib
+from base64 import b64encode
 from pathlib import Path
 
 from docutils import nodes
@@ -67,24 +69,27 @@ class PlaceForms(SphinxPostTransform):
                 cell.parent.insert(cell.parent.index(cell) + 1, Form("", **form))
 
 
-def table_script(name, csv):
+def table_script(name, table):
     """The script that hands a table to its form.
 
     Parameters
     ----------
-    name, csv : str
-        The table, and the text of its file.
+    name : str
+    table : bytes
+        The CSV file.
 
     Returns
     -------
     str
+        A call with the file in it, compressed by zlib and written in base 64.
 
     Examples
     --------
-    >>> table_script("fig-a", "x,y\\n1.0,0.1\\n")
-    'window.tokengeomTable("fig-a", "x,y\\\\n1.0,0.1\\\\n");\\n'
+    >>> table_script("fig-a", b"x,y\\n1.0,0.1\\n").startswith('window.tokengeomTable("fig-a", "eN')
+    True
     """
-    return f"window.tokengeomTable({json.dumps(name)}, {json.dumps(csv, ensure_ascii=False)});\n"
+    packed = b64encode(zlib.compress(table, 9)).decode()
+    return f"window.tokengeomTable({json.dumps(name)}, {json.dumps(packed)});\n"
 
 
 def load(app, name, template, context, doctree):
@@ -108,7 +113,7 @@ def load(app, name, template, context, doctree):
             continue
         path = Path(app.outdir, "_static", FOLDER, f"{form['table']}.js")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(table_script(form["table"], source.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(table_script(form["table"], source.read_bytes()), encoding="utf-8")
 
 
 def visit_form(translator, node):
