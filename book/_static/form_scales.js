@@ -118,8 +118,9 @@
       const { layer, pin: pinned } = settings.values;
       pin.textContent = pinned === layer ? `Unpin layer ${layer}` : `Pin layer ${layer}`;
       words.replaceChildren(...shown().map((curve, place) => make("span", {}, key(KINDS[place], ""), sentence(curve))));
-      const { n } = curveOf(layer);
-      caption.replaceChildren(`Means${n ? ` over ${n} prompts` : ""}, with 95% bands. `,
+      const { n, points } = curveOf(layer);
+      const banded = points.some(({ low }) => Number.isFinite(low)) ? ", with 95% bands" : "";
+      caption.replaceChildren(`Means${n ? ` over ${n} prompts` : ""}${banded}. `,
         "Gray: the other layers; click a curve to choose its layer. Thick: plateau, bold in the table.");
       draw();
       fillTable();
