@@ -1,6 +1,8 @@
 // Settings of a laboratory: a control for each, and all in the fragment of the address, so that a link opens them.
 // A control is described by its label, its usual value, and what it allows: named `values` (with `check`, two of them as
-// a box to tick) or a `range` of low, high, and step (with `typed`, as a field with a button for the next value).
+// a box to tick; with `open`, all of them side by side) or a `range` of low, high, and step (with `typed`, as a field
+// with a button for the next value). Where a page has several sets of settings, each has a name, with which its fragment
+// begins, and the address holds the set that was changed last.
 globalThis.Laboratory = (() => {
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -23,11 +25,14 @@ globalThis.Laboratory = (() => {
     return Number.isFinite(value) ? Math.min(high, Math.max(low, Math.round(value / by) * by)) : usual;
   }
 
+  // Whether the address holds settings, of the set with this name.
+  const asksFor = (name) => (name ? window.location.hash.startsWith(`#${name}&`) : window.location.hash.includes("="));
+
   // `agree` changes settings that exclude each other, given the name of the latest change, which wins; `changed` is told
   // the name of what a reader changed, or nothing when a link was followed.
   class Settings {
-    constructor(controls, agree, changed) {
-      Object.assign(this, { controls, agree, changed, names: Object.keys(controls), inputs: {}, boxes: {} });
+    constructor(controls, agree, changed, name = "") {
+      Object.assign(this, { name, controls, agree, changed, names: Object.keys(controls), inputs: {}, boxes: {} });
       this.names.forEach((name) => this.build(name));
       this.values = this.asked({});
       this.follow();
@@ -41,7 +46,7 @@ globalThis.Laboratory = (() => {
 
     // Take over the address, if it holds settings; a section of the page is none.
     follow() {
-      const found = window.location.hash.includes("=");
+      const found = asksFor(this.name);
       if (found) this.values = this.asked(Object.fromEntries(new URLSearchParams(window.location.hash.slice(1))));
       this.write();
       return found;
@@ -50,6 +55,8 @@ globalThis.Laboratory = (() => {
     remember() {
       const text = this.names.map((name) => `${name}=${encodeURIComponent(this.values[name])}`).join("&");
       window.history.replaceState(window.history.state, "", `#${text}`);
+      const own = new URLSearchParams(this.names.map((name) => [name, this.values[name]]));
+      window.history.replaceState(window.history.state, "", `#${this.name && `${this.name}&`}${own}`);
     }
 
     // A change that is not over, such as a slider that moves, is not in the address yet.
@@ -69,8 +76,9 @@ globalThis.Laboratory = (() => {
     }
 
     build(name) {
-      const { label, values, range, typed, check, unit = "" } = this.controls[name];
-      const id = `lab-${name}`;
+      const { label, values, range, typed, check, open, unit = "" } = this.controls[name];
+      const id = `${this.name || "lab"}-${name}`;
+      if (open) return this.buildOpen(name, id);
       const head = make("label", { for: id }, label);
       const [min, max, step] = range || [];
       const input = values && !check
@@ -93,8 +101,22 @@ globalThis.Laboratory = (() => {
       const read = () => (check ? Number(input.checked) : input.value);
       input.addEventListener("input", () => { if (read() !== "") this.set({ [name]: read() }, false); });
       input.addEventListener("change", () => this.set({ [name]: read() }));
+      return input;
+    }
+
+    // All values side by side, one of which is chosen.
+    buildOpen(name, id) {
+      const { label, values } = this.controls[name];
+      const choices = Object.entries(values).map(([value, text]) => {
+        const input = make("input", { type: "radio", name: id, id: `${id}-${value.replace(/\W+/g, "-")}`, value });
+        input.addEventListener("change", () => this.set({ [name]: value }));
+        return make("label", { "data-value": value }, input, make("span", {}, text));
+      });
+      this.boxes[name] = make("fieldset", { class: "lab-open" }, make("legend", {}, label), ...choices);
+      const inputs = choices.map(({ firstChild }) => firstChild);
+      this.inputs[name] = (value) => inputs.forEach((input) => { input.checked = input.value === value; });
     }
   }
 
-  return { Settings, button, make };
+  return { Settings, asksFor, button, make };
 })();

@@ -23,6 +23,7 @@ ROLE = re.compile(r"\{([\w:-]+)\}(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.S)
 TITLED = re.compile(r"(.+?)\s*<[^<>]+>", re.S)
 LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
 PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
+DOWNLOAD = re.compile(r"^.*\{download\}`.*\n?", re.M)  # a sentence that offers a file of the page
 SOLUTION = "solution"
 #: boxes whose name is said in front of their title
 NAMED = ("exercise", SOLUTION, "definition", "proposition", "theorem", "lemma", "corollary", "proof", "remark")
@@ -110,7 +111,7 @@ def plain(text, solutions, names):
             return works if kind == "cite:t" else f"({works})"
         return names.get(content.removeprefix("/notebooks/"), content)
 
-    return ROLE.sub(role, LABEL.sub("", FENCE.sub(box, text))).strip("\n")
+    return ROLE.sub(role, DOWNLOAD.sub("", LABEL.sub("", FENCE.sub(box, text)))).strip("\n")
 
 
 def outward(text, base):

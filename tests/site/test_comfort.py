@@ -183,6 +183,7 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
 def test_a_box_in_a_box_and_a_title_become_text():
     nested = "````{admonition} Outer\n:class: tip\n\n```{prf:proof}\nWell.\n```\n````\n"
     assert take_along.plain(nested, True, {}) == "**Outer**\n\n**Proof**\n\nWell."
+    assert take_along.plain("Once.\nAs a file: {download}`a.csv`.\nTwice.", True, {}) == "Once.\nTwice."
     assert take_along.plain("{doc}`the end <x>` by {cite:t}`a` {cite:p}`a,b`", True, {"a": "A, 1", "b": "B, 2"}) == (
         "the end by A, 1 (A, 1; B, 2)"
     )

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tokengeom_utils.site.plotted import figure_csv, figure_table
+from tokengeom_utils.theory.statistics import mean_interval
 
 
 @pytest.fixture
@@ -121,6 +122,26 @@ def test_bands_have_both_borders_and_the_color_of_their_line(panel):
     upright, sideways = (rows(fig, "band").query("series == @n") for n in (1, 2))
     same(upright, x=X[[0, 1, 2, 4, 5, 6]], y_low=0, y_high=Y[[0, 1, 2, 4, 5, 6]])
     same(sideways, y=X, x_low=Y - E, x_high=Y + E)
+
+
+def test_a_mean_and_its_band_have_one_label_and_the_number_of_prompts(panel):
+    from tokengeom_utils.site.figures import NEUTRAL, mean_band
+
+    fig, ax = panel
+    samples = rng.random((2, 7, 5))  # of the same color, so only the labels tell the bands apart
+    for name, values in zip("ab", samples, strict=True):
+        mean_band(ax, X, values, NEUTRAL, name)
+    mean_band(ax, X, rng.random((7, 3)), NEUTRAL, "few")
+    line, band = rows(fig, "line"), rows(fig, "band")
+    assert list(dict.fromkeys(line.label)) == ["a", "b", "few"] and list(dict.fromkeys(band.label)) == ["a", "b"]
+    assert set(line.n[line.label != "few"]) == set(band.n) == {5} and set(line.n[line.label == "few"]) == {3}
+    ax.axhline(0)
+    assert ",5\n" in figure_csv(fig) and ",5.0\n" not in figure_csv(fig)  # also beside a line that is no mean
+    for name, values in zip("ab", samples, strict=True):
+        mean, low, high = mean_interval(values)
+        same(line[line.label == name], y=mean)
+        same(band[band.label == name], y_low=low, y_high=high)
+    assert [text.get_text() for text in ax.legend().get_texts()] == ["a", "b", "few"]  # none for a band
 
 
 def test_images_give_every_pixel_its_place(panel):
@@ -247,5 +268,10 @@ def test_a_notebook_gets_the_table_beside_the_picture(panel):
         ax.plot(X, Y)
         data, _ = shell.display_formatter.format(fig)
         assert data["image/svg+xml"].startswith("<?xml") and data["text/csv"] == figure_csv(fig)
+        table = pd.DataFrame({"d": Y}, index=pd.Index(X, name="x"))
+        data, _ = shell.display_formatter.format(figures.ShippedTable(table))
+        shipped = pd.read_csv(io.StringIO(data["text/csv"]), index_col="x")
+        pd.testing.assert_frame_equal(shipped, table, check_exact=True)
+        assert "text/csv" not in shell.display_formatter.format(table)[0]  # only what is meant to ship
     finally:
         InteractiveShell.clear_instance()

@@ -10,13 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from ..surveys.paper import open_paper
 from ..theory.statistics import mean_interval
-from .plotted import figure_csv
+from .plotted import figure_csv, note
 
 Color = tuple[float, float, float]
 
@@ -98,6 +99,43 @@ def _keep_tables(shell):
 
     formatter = shell.display_formatter.formatters["text/csv"] = TableFormatter(parent=shell.display_formatter)
     formatter.for_type(mpl.figure.Figure, figure_csv)
+
+
+class ShippedTable:
+    """A table that the page of a chapter offers as a file, without showing it.
+
+    The cell that ends with it names the file in its metadata: ``tokengeom: {table: NAME}``.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Its index is written too.
+
+    See Also
+    --------
+    set_theme : makes notebooks store tables; the one behind a figure needs no such cell.
+
+    Notes
+    -----
+    Used in the chapter *The reproduction report*.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import tokengeom_utils as tg
+    >>> tg.figures.ShippedTable(pd.DataFrame({"d": [0.1]}))
+    A table of 1 rows and 1 columns, for the file that this cell names
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._table = table
+
+    def __repr__(self) -> str:
+        rows, columns = self._table.shape
+        return f"A table of {rows} rows and {columns} columns, for the file that this cell names"
+
+    def _repr_csv_(self) -> str:
+        return self._table.to_csv(lineterminator="\n")
 
 
 def degree_colors(degrees: Sequence[int]) -> dict[int, Color]:
@@ -229,9 +267,11 @@ def mean_band(ax: Axes, x: ArrayLike, values: ArrayLike, color: Any, label: str 
     >>> tg.figures.plt.close(fig)
     """
     mean, low, high = mean_interval(values)
-    ax.plot(x, mean, color=color, label=label, **style)
-    if np.shape(values)[-1] >= MIN_PROMPTS:
-        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+    n = np.shape(values)[-1]
+    (line,) = ax.plot(x, mean, color=color, label=label, **style)
+    note(line, n=n)
+    if n >= MIN_PROMPTS:
+        note(ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0), n=n, label=label or "")
 
 
 def paper_curves(
@@ -322,6 +362,7 @@ __all__ = [
     "NEUTRAL",
     "OURS",
     "PAPER_MODELS",
+    "ShippedTable",
     "degree_colors",
     "depth_axis",
     "domain_colors",

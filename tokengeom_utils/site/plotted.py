@@ -5,10 +5,12 @@ A notebook that has called :func:`tokengeom_utils.site.figures.set_theme` stores
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 from matplotlib import collections, patches
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.colors import to_hex, to_rgba_array
@@ -40,7 +42,10 @@ COLUMNS = (
     "u",
     "v",
     "value",
+    "n",
 )
+#: what is known of a mark beyond its picture, by the artist that is drawn
+_NOTES: WeakKeyDictionary[Artist, dict[str, Any]] = WeakKeyDictionary()
 
 
 class Mark(NamedTuple):
@@ -68,7 +73,8 @@ def figure_table(fig: Figure) -> pd.DataFrame:
         image, arrows, box, ellipse or outline. Coordinates are in the units of the axes; bars, bands, error bars have
         ``x_low`` to ``y_high``, images and colored points a ``value``. ``x_name`` and ``y_name`` hold the tick label at
         the place of a row, if it is not a number. Where the rows or columns of a heat map are labeled with numbers, or
-        lie between labels in progression, those numbers are its coordinates. Columns without entries are left out.
+        lie between labels in progression, those numbers are its coordinates. The band of a mean has the label of its
+        line, and both have ``n``, the number of prompts. Columns without entries are left out.
 
     See Also
     --------
@@ -101,7 +107,35 @@ def figure_table(fig: Figure) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     table = pd.concat(tables, ignore_index=True)
-    return table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
+    table = table[[name for name in COLUMNS if name in table and not (table[name].isna() | (table[name] == "")).all()]]
+    return table.astype({"n": "Int64"}) if "n" in table else table  # whole numbers beside rows without one
+
+
+def note(artist: Artist, **columns: Any) -> None:
+    """Add to the rows of a mark what its picture does not show.
+
+    Parameters
+    ----------
+    artist : matplotlib.artist.Artist
+        A line, a band, or whatever else is drawn.
+    **columns
+        Values by column: ``label`` of a band, which a legend names only once, by its line; ``n``, the number of prompts
+        behind a mean.
+
+    See Also
+    --------
+    tokengeom_utils.site.figures.mean_band : notes both.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> fig, ax = plt.subplots()
+    >>> note(ax.plot([1], [0.1])[0], n=45)
+    >>> int(figure_table(fig).n[0])
+    45
+    >>> plt.close(fig)
+    """
+    _NOTES[artist] = columns
 
 
 def figure_csv(fig: Figure) -> str:
@@ -141,6 +175,7 @@ def _mark_table(mark, about, series):
         "series": series,
         "label": _label(mark.label),
         **({} if has_color else {"color": _color(mark.artist)}),
+        **_NOTES.get(mark.artist, {}),
     }
     return pd.DataFrame({**row, **mark.columns}, index=range(_length(mark.columns)))
 

@@ -71,12 +71,12 @@ def page_files(path: Path) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        By file name; a figure's table is named after the figure.
+        By file name; a figure's table is named after the figure, any other by its cell.
 
     Raises
     ------
     BuildError
-        If a cell draws several figures, or one without a name.
+        If a cell draws several figures, or one without a name, or if a table has no name of its own.
     """
     import nbformat
 
@@ -88,13 +88,20 @@ def page_files(path: Path) -> dict[str, bytes]:
         found = [
             output.data.pop("text/csv") for output in cell.get("outputs", []) if "text/csv" in output.get("data", {})
         ]
-        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
-        if found and (not name or len(found) > 1):
+        if not found:
+            continue
+        figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        name = figure or cell.metadata.get("tokengeom", {}).get("table")
+        if not name or len(found) > 1:
             raise BuildError(f"{path.stem}: a cell that draws must draw one figure, with a name:\n{cell.source[:200]}")
-        if found:
-            tables[f"{name}.csv"] = table = found[0].encode()
+        if f"{name}.csv" in tables:
+            raise BuildError(f"{path.stem}: two tables are named {name}")
+        tables[f"{name}.csv"] = table = found[0].encode()
+        if figure:
             box = _figure_box(path.stem, f"{name}.csv", table, about)
             cells.append(nbformat.v4.new_markdown_cell(box, id=combine(name, "box")[:12]))
+        else:
+            cell.outputs = []  # a file, and nothing to see
     notebook.cells = cells
     return {path.name: nbformat.writes(notebook).encode(), **tables}
 
