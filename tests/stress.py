@@ -23,6 +23,8 @@ from synthetic import World
 
 import tokengeom_utils as tg
 from tokengeom_utils.claims import LEVEL, MIN_UNITS
+from tokengeom_utils.theory.statistics.deals import Deals
+from tokengeom_utils.theory.statistics.joint import flip_statistics, own_p_values
 
 PAGE = Path(__file__).parents[1] / "data" / "stress.json"
 SURVEYS = 200
@@ -69,6 +71,19 @@ def worlds() -> list[Row]:
             World(prompts=20, r=0.5, first_r=-0.45),
             10,
             part="strongest in the first half",
+        ),
+        row(
+            "two equal peaks, one in each half of the depth",
+            noisy(peaks=((8, 1.5), (22, 1.5))),
+            1,
+            part="peak in the first half",
+        ),
+        row(
+            "a low peak in the first half, kind effects",
+            noisy(peaks=((10, 1.5),)),
+            1,
+            part="higher than in the last layer",
+            is_null=False,
         ),
         row("one random profile for all, claims on its shape", World(profile=1), 1, 8, is_null=False),
         row("true r = 0.3, kind effects", noisy(r=0.3, prompts=20), 10, part=strongest, is_null=False),
@@ -144,6 +159,31 @@ def twins_alike(n: int = SURVEYS) -> dict[str, Any]:
     }
 
 
+def choosing(n: int = 10 * SURVEYS, kinds: int = 15, layers: int = 30) -> dict[str, Any]:
+    """Return how often a test decides in noise that a peak is higher than the last layer, by who chooses its layer.
+
+    As a test alone, 5% would be right.
+    """
+    rng, deals, one_deal = np.random.default_rng(0), Deals(kinds), np.arange(kinds) % 2
+    decided = Counter[str]()
+    for _ in range(n):
+        noise = rng.normal(size=(kinds, layers))
+        above, inner = noise - noise[:, -1:], noise[:, :-1]
+        all_others = above[np.arange(kinds), (inner.sum(0) - inner).argmax(1)]
+        halves = np.array([inner[one_deal != half].mean(0).argmax() for half in (0, 1)])[one_deal]
+        every_deal = deals.judged(deals.means(inner).argmax(1), partial(np.take, above, axis=1))
+        tests = {
+            "the same kinds": above[:, inner.mean(0).argmax()],
+            "all other kinds": all_others,
+            "the other half": above[np.arange(kinds), halves],
+            "mean score over all deals": every_deal.scores,
+            "median statistic over all deals": every_deal,
+        }
+        p_values = own_p_values(flip_statistics(list(tests.values()))[0])
+        decided.update(name for name, p in zip(tests, p_values, strict=True) if p < LEVEL)
+    return {"n": n, "kinds": kinds, "layers": layers, "decided": {name: decided[name] / n for name in tests}}
+
+
 def main() -> None:
     n = int(sys.argv[1]) if sys.argv[1:] else SURVEYS
     words = sys.argv[2:]
@@ -161,7 +201,9 @@ def main() -> None:
     if not sys.argv[1:]:
         twins = twins_alike(n)
         print(twins, flush=True)
-        PAGE.write_text(json.dumps({"rows": table, "twins": twins}, indent=1) + "\n", encoding="utf-8")
+        content = {"rows": table, "twins": twins, "choosing": choosing()}
+        print(content["choosing"], flush=True)
+        PAGE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     wrong = [one["survey"] for one in table if one["null"] and max(one["reproduced"], one["not seen here"]) > LEVEL]
     sys.exit(f"beyond 5%: {', '.join(wrong)}" if wrong else 0)
 

@@ -183,6 +183,47 @@ def test_a_peak_is_not_raised_by_scatter_alone():
     assert claims.shuffle_raises_peak(results).uncorrected == "undecided"
 
 
+def test_no_verdict_depends_on_the_names_of_the_kinds():
+    """Kinds are dealt into halves in every way, so no deal is special, and neither is the order of names or prompts."""
+    results = synthetic.survey(World(kinds=9, smooth=4, profile=0.5, raised=0.1, kind_effect=1), 5)
+    rng = np.random.default_rng(0)
+    names, number = np.unique(results.domain.values, return_inverse=True)
+    others = rng.permutation([f"other-{i}" for i in range(len(names))])
+    renamed = results.assign_coords(domain=("prompt", others[number]))
+    one, other = (parts_table(evaluate(each)) for each in (results, renamed.isel(prompt=rng.permutation(72))))
+    assert (one.outcome == other.outcome).all() and (one.kinds == other.kinds).all()
+    for column in ("p_value", "adjusted", "size"):
+        assert other[column].values == pytest.approx(one[column].values, nan_ok=True, abs=1e-9), column
+    assert 0 < (one.adjusted < 0.05).sum() < len(one)
+
+
+@pytest.mark.parametrize("falling", [True, False])
+def test_no_layer_is_compared_with_itself(falling):
+    """A profile that falls from the first layer on has no rise, and one that rises to the last has no fall."""
+    results = survey()
+    slope = np.linspace(6, 0, 12) if falling else np.linspace(0, 6, 12)
+    noise = np.random.default_rng(1).normal(0, 0.1, results.intrinsic_dimension.shape)
+    results["intrinsic_dimension"] = results.intrinsic_dimension.dims, 8 + noise
+    results.intrinsic_dimension[:, :, 1:] += slope[:, None]
+    found = {part.name: part.outcome for part in claims.early_peak(results).parts}
+    falls = {found[f"higher than in {name}"] for name in ("the last layer", "the layer before it")}
+    assert found["higher than in the first layer"] == ("opposite" if falling else "holds")
+    assert falls == {"holds" if falling else "opposite"}
+    assert found["peak in the first half"] == ("holds" if falling else "opposite")
+
+
+def test_the_peak_beside_which_pairs_are_judged_lies_before_the_final_norm():
+    results = survey()
+    results.intrinsic_dimension[:, :, -1] += 100  # after the norm
+    assert [part.outcome for part in claims.overlap_lower(results).parts] == ["holds"] * 3
+    results.intrinsic_dimension[:, :, -2] += 50  # where only the pair before it ends before the norm
+    judged = claims.overlap_lower(results)
+    assert [part.outcome for part in judged.parts] == ["holds", "untested", "untested"]
+    assert "peaks at layer 11 of 12" in judged.parts[1].test and "kinds" not in judged.parts[1].test
+    results.intrinsic_dimension[:, :, 1] += 200
+    assert [part.outcome for part in claims.overlap_lower(results).parts] == ["untested", "holds", "holds"]
+
+
 def test_a_small_angle_is_not_the_papers():
     results = survey()
     results["neighbor_angle"] = 66 + (results.neighbor_angle - 66) / 6  # 0.8 degrees in place of 5
