@@ -169,6 +169,14 @@ def test_larger_scales_correlate_more():
     assert claims.larger_scales_correlate(results).verdict == "not seen here"
 
 
+def test_the_papers_correlations_in_the_last_layer_are_the_same_in_both_claims():
+    results = survey()
+    strongest, larger = claims.correlates_with_loss(results), claims.larger_scales_correlate(results)
+    at_last = [part.split("at the last")[0].split()[-1] for part in strongest.paper.split("; p <")[0].split(";")]
+    at_two = [part.split()[1].rstrip(",") for part in larger.paper.split(": ")[1].split(";")]
+    assert at_last == at_two == ["0.22", "0.40", "0.03"]
+
+
 def test_true_correlations_are_never_called_the_opposite():
     for seed in range(20):
         found = claims.correlates_with_loss(synthetic.survey(World(prompts=2, r=0.3), seed))

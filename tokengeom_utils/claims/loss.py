@@ -16,8 +16,6 @@ from .view import NotTestable, SurveyView
 from .wording import listed
 
 COVARIANCE = "contribution of each kind to the covariance"  #: how a correlation is tested
-#: correlations in the last layer at scalings 2, 4, 8, for each of the paper's models, as claim 11 quotes them
-LAST = ((0.22, 0.46, 0.50), (0.40, 0.62, 0.63), (0.02, 0.36, 0.40))
 
 
 @claim(
@@ -132,16 +130,15 @@ def _with_tokens_fixed(survey, subject, x, y, tokens, where=""):
 )
 def larger_scales_correlate(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the difference of the correlations in the last layer by what each kind of text adds to it."""
+    paper = published.last_correlations()
     yield Reported(
-        "last layer, scalings 2, 4, 8: "
-        + "; ".join(f"{model} {listed(r)}" for model, r in zip(published.MODELS, LAST, strict=True))
-        + ".",
+        "last layer, scalings 2, 4, 8: " + published.each(lambda model: listed(paper[model])) + ".",
         "2,244 prompts; read off the authors' published figures, good to about 0.015",
     )
     loss, dimension = _losses_and_dimensions(survey, (2, 4, 8))
     last = dimension[:, -1]
     r = pearson(last, loss)
-    theirs = np.mean(LAST, axis=0)
+    theirs = np.mean(list(paper.values()), axis=0)
     yield Measured(
         f"last layer, scalings 2, 4, 8: {listed(r)} ({len(loss)} prompts).",
         [
