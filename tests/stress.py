@@ -23,8 +23,6 @@ from synthetic import World
 
 import tokengeom_utils as tg
 from tokengeom_utils.claims import LEVEL, MIN_UNITS
-from tokengeom_utils.theory.statistics.deals import Deals
-from tokengeom_utils.theory.statistics.joint import flip_statistics, own_p_values
 
 PAGE = Path(__file__).parents[1] / "data" / "stress.json"
 SURVEYS = 200
@@ -159,29 +157,36 @@ def twins_alike(n: int = SURVEYS) -> dict[str, Any]:
     }
 
 
-def choosing(n: int = 10 * SURVEYS, kinds: int = 15, layers: int = 30) -> dict[str, Any]:
-    """Return how often a test decides in noise that a peak is higher than the last layer, by who chooses its layer.
+def choosing(n: int = 10 * SURVEYS, kinds: int = 15, layers: int = 30, peak: float = 1.5) -> dict[str, Any]:
+    """Return how often a test decides that a peak is higher than the last layer, by who chooses its layer.
 
-    As a test alone, 5% would be right.
+    In noise 5% would be right, as a test alone. Then one layer is higher by ``peak`` standard deviations of a kind.
     """
-    rng, deals, one_deal = np.random.default_rng(0), Deals(kinds), np.arange(kinds) % 2
+    return {"n": n, "kinds": kinds, "layers": layers, "peak": peak} | {
+        name: _decided_by_chooser(n, kinds, layers, height) for name, height in (("noise", 0.0), ("found", peak))
+    }
+
+
+def _decided_by_chooser(n: int, kinds: int, layers: int, height: float) -> dict[str, float]:
+    """Return the share of ``n`` draws in which the test decides, by who chooses the layer."""
+    rng, one_deal = np.random.default_rng(0), np.arange(kinds) % 2
     decided = Counter[str]()
     for _ in range(n):
-        noise = rng.normal(size=(kinds, layers))
-        above, inner = noise - noise[:, -1:], noise[:, :-1]
-        all_others = above[np.arange(kinds), (inner.sum(0) - inner).argmax(1)]
+        profile = rng.normal(size=(kinds, layers))
+        profile[:, layers // 3] += height
+        above, inner = profile - profile[:, -1:], profile[:, :-1]
         halves = np.array([inner[one_deal != half].mean(0).argmax() for half in (0, 1)])[one_deal]
-        every_deal = deals.judged(deals.means(inner).argmax(1), partial(np.take, above, axis=1))
+        every_deal = tg.statistics.scores_elsewhere(inner, partial(np.take, above, axis=1))
         tests = {
             "the same kinds": above[:, inner.mean(0).argmax()],
-            "all other kinds": all_others,
-            "the other half": above[np.arange(kinds), halves],
-            "mean score over all deals": every_deal.scores,
-            "median statistic over all deals": every_deal,
+            "all other kinds": above[np.arange(kinds), (inner.sum(0) - inner).argmax(1)],
+            "the other half, in one deal": above[np.arange(kinds), halves],
+            "the other half, mean score over all deals": every_deal.scores,
+            "the other half, median statistic over all deals": every_deal,
         }
-        p_values = own_p_values(flip_statistics(list(tests.values()))[0])
+        p_values, *_ = tg.statistics.joint_p_values(list(tests.values()))
         decided.update(name for name, p in zip(tests, p_values, strict=True) if p < LEVEL)
-    return {"n": n, "kinds": kinds, "layers": layers, "decided": {name: decided[name] / n for name in tests}}
+    return {name: decided[name] / n for name in tests}
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..surveys.results import open_results
-from ..theory.statistics.deals import Dealt, rows
-from ..theory.statistics.joint import flip_statistics, step_down
+from ..theory.statistics import Dealt, joint_p_values
+from ..theory.statistics.deals import rows
 from .claim import ClaimFunction
 from .judging import LEVEL, MIN_UNITS
 from .view import SurveyView
@@ -85,10 +85,11 @@ def beyond_the_twin(
             for untrained in drafts[1].questions:
                 if trained.name == untrained.name and _comparable(trained, untrained):
                     pairs[drafts[0].number, trained.name] = _difference(trained.scores[0], untrained.scores[0])
-    statistics, sign = flip_statistics(list(pairs.values()), seed=seed)
-    judged = zip(pairs, step_down(statistics), sign, strict=True)
+    _, adjusted, sign = joint_p_values(list(pairs.values()), seed=seed)
     words = {1: "more", -1: "less"}
-    return {key: words[int(side)] if p < LEVEL else "undecided" for key, p, side in judged}
+    return {
+        key: words[int(side)] if p < LEVEL else "undecided" for key, p, side in zip(pairs, adjusted, sign, strict=True)
+    }
 
 
 def common_prompts(results: "xr.Dataset", twin: "xr.Dataset") -> tuple["xr.Dataset", "xr.Dataset"]:

@@ -21,8 +21,8 @@ def stress_table() -> "pd.DataFrame":
         ``not seen here``; with ``any part holds``, ``any part opposite``, and ``any part holds, by Holm``, if Holm's
         rule corrected the same p-values; and the three parts ``decided most often alone``, without a correction.
         ``attrs["twins"]`` has the shares with any part ``more`` or ``less`` than in a twin that follows the same law;
-        ``attrs["choosing"]`` how often a test alone decides in noise that a peak is higher than the last layer, by who
-        chooses its layer.
+        ``attrs["choosing"]`` how often a test alone decides that a peak is higher than the last layer, by who chooses
+        its layer, in ``noise`` and with a real ``peak``.
 
     See Also
     --------

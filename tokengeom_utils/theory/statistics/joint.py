@@ -69,7 +69,7 @@ def standardized(x: ArrayLike) -> np.ndarray:
 
 
 def joint_p_values(
-    tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int = 42
+    tests: "Sequence[ArrayLike | Dealt]", n_random: int = 2**14, seed: int = 42
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Test many hypotheses on the same few units by sign flips, singly and all together.
 
@@ -94,7 +94,7 @@ def joint_p_values(
 
     Parameters
     ----------
-    tests : sequence of array_like, shape (unit,) or (option, unit)
+    tests : sequence of array_like, shape (unit,) or (option, unit), or of Dealt
         The scores of each test. NaN stands for a unit that says nothing, and counts as 0.
     n_random : int
         Number of patterns of signs, if there are more than 15 units; with fewer, all are tried.
@@ -116,6 +116,7 @@ def joint_p_values(
     See Also
     --------
     sign_flip_p_value : one test.
+    scores_elsewhere : scores at a place that other units choose.
     holm : the correction from p-values alone.
 
     Notes
