@@ -7,7 +7,7 @@
 # make browser-test  every page of the built book in a browser (SITE=_build/quick/html), about five minutes
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
-# make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, some minutes
+# make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, half an hour
 # make results  measure the surveys in data/results again, about 45 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3

@@ -1,6 +1,6 @@
 """The ledger of claims on synthetic surveys: how often does it decide what is not there, and miss what is?
 
-    .venv/bin/python tests/stress.py               # 200 surveys of each kind, some minutes; renews data/stress.json
+    .venv/bin/python tests/stress.py               # 200 surveys of each kind, half an hour; renews data/stress.json
     .venv/bin/python tests/stress.py 20 "noise"    # prints the rows whose name contains a word, from 20 surveys
 
 The first rows are nulls: the claims that are counted there are false, so that each decision is an error. At most 5% of

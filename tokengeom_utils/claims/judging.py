@@ -19,6 +19,9 @@ which nothing is real decides any part of the ledger in about 5% of cases. :data
 which such a test can reach the level. In a survey of a single kind the prompts are the units, and the verdict is about
 that kind.
 
+A part that needs a layer is judged where *other* kinds choose it, over every deal of the kinds into two halves
+(:func:`~tokengeom_utils.statistics.scores_elsewhere`), so that no verdict depends on the names of the kinds.
+
 >>> verdict(["holds", "undecided"])
 'partly'
 """
