@@ -5,7 +5,6 @@ import pytest
 import synthetic
 from synthetic import World
 
-from tokengeom_utils import claims
 from tokengeom_utils.claims.view import SurveyView
 from tokengeom_utils.theory.statistics import pearson
 
@@ -46,44 +45,3 @@ def test_no_kind_chooses_its_own_layer(view):
     assert set(scores[:, 3]) == {1.0} and 0.3 < (scores[:, 0] == 1).mean() < 0.7
     below = np.arange(30) < 9
     assert set(view.highest(profile, below)) == {4} and set(view.highest(profile, ~below)) >= {9}
-
-
-def test_a_peak_that_is_clearly_elsewhere_is_found():
-    results = synthetic.survey(World(prompts=3, shuffled=3), 1)
-    view = SurveyView(results)
-    values = view.by_degree("intrinsic_dimension", scale=2)[:, [0, 5]].copy()
-    values[:, 0, 8] += 20
-    values[:, 1, 22] += 25
-    assert set(map(tuple, view.peaks(values))) == {(8, 22)}
-    rise = view.by_kind(values[:, 1, 22] - values[:, 0, 8])
-    assert view.rise(values).scores == pytest.approx(rise) and np.ptp(view.rise(values).each, 0).max() == 0
-    flat = view.by_degree("intrinsic_dimension", scale=2)[:, [0, 5]].copy()
-    flat[:, :, 8] += 20
-    flat[:, 1, 9] += 20.2  # a little higher than layer 8, by chance as likely as not
-    assert np.mean(view.peaks(flat) == 8) > 0.9
-
-
-def test_a_degree_is_read_at_its_own_peak_only_if_that_is_clearly_higher():
-    """Against the definition, half by half."""
-    results = synthetic.survey(World(kinds=7, prompts=2, shuffled=2, smooth=3), 4)
-    results.intrinsic_dimension[:, :, 9] += 1.2 * results.shuffle / 5
-    results.loss[:2, 1:] = np.nan  # a kind without values
-    view = SurveyView(results)
-    values = view.by_degree("intrinsic_dimension", scale=2)
-    profiles, wanted = view.by_kind(values), []
-    for members in view.deals.members:
-        mine = profiles[members & np.isfinite(profiles[:, 0, 0])]
-        average = mine.mean(0)
-        common, layers = average.mean(0).argmax(), []
-        for degree, own in enumerate(average.argmax(-1)):
-            gain = mine[:, degree, own] - mine[:, degree, common]
-            layers.append(own if gain.mean() > 3 * gain.std(ddof=1) / len(gain) ** 0.5 else common)
-        wanted.append(layers)
-    found = view.peaks(values)
-    assert found.tolist() == np.array(wanted).tolist() and 0.02 < (found != found[:, :1]).mean() < 0.98
-
-
-def test_a_profile_that_all_share_is_not_raised():
-    alone = [claims.shuffle_raises_peak(synthetic.survey(World(profile=1), seed)).parts for seed in range(60)]
-    decided = [part.uncorrected != "undecided" for parts in alone for part in parts]
-    assert np.mean(decided) < 0.12

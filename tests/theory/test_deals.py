@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tokengeom_utils.theory.statistics import joint_p_values
-from tokengeom_utils.theory.statistics.deals import ALL_UP_TO, N_RANDOM, Deals, Dealt, deals, rows
+from tokengeom_utils.theory.statistics.deals import ALL_UP_TO, CHUNK, N_RANDOM, Deals, Dealt, deals, rows
 from tokengeom_utils.theory.statistics.joint import flip_statistics, own_p_values
 
 
@@ -30,18 +30,34 @@ def test_halves_average_what_they_have():
     values = np.random.default_rng(0).normal(size=(6, 2, 4))
     values[1, 0, 2], values[:, 1, 3] = np.nan, np.nan
     dealt = Deals(6)
-    found = dealt.means(values)
-    for members, mean in zip(dealt.members, found, strict=True):
-        rest = values[members]
+    members, found = (np.concatenate(both) for both in zip(*chosen_with(dealt, values), strict=True))
+    assert (members == dealt.members).all() and len(members) == 20
+    for half, mean in zip(members, found, strict=True):
+        rest = values[half]
         assert mean[0] == pytest.approx(np.nanmean(rest[:, 0], 0))
-        assert mean[1, :3] == pytest.approx(rest[:, 1, :3].mean(0)) and np.isnan(mean[1, 3])
+        assert mean[1, :3] == pytest.approx(rest[:, 1, :3].mean(0)) and mean[1, 3] == -np.inf
+
+
+def chosen_with(dealt, values):
+    """The members and the means that the halves see when they choose, as they come."""
+    seen = []
+    dealt.chosen(values, lambda means, members: seen.append((members, means)) or np.zeros(len(means)))
+    return seen
+
+
+def test_many_halves_choose_as_few_do():
+    values = np.random.default_rng(8).normal(size=(15, 30))
+    dealt = Deals(15)
+    assert len(dealt.members) > 3 * CHUNK and len(chosen_with(dealt, values)) > 3
+    means = dealt.members @ values / dealt.members.sum(1, keepdims=True)
+    assert (dealt.highest(values) == means.argmax(1)).all()
 
 
 def test_each_unit_is_judged_where_the_other_half_chooses():
     """Against the definition, half by half."""
     values = np.random.default_rng(1).normal(size=(7, 5))
     dealt = Deals(7)
-    found = dealt.judged(dealt.means(values).argmax(1), lambda places: values[:, places])
+    found = dealt.judged(dealt.highest(values), lambda places: values[:, places])
     wanted = []
     for first in combinations(range(7), 3):
         half = np.isin(np.arange(7), first)
@@ -56,7 +72,7 @@ def test_each_unit_is_judged_where_the_other_half_chooses():
 def test_places_of_several_numbers():
     values = np.random.default_rng(2).normal(size=(6, 3, 8))
     dealt = Deals(6)
-    places = dealt.means(values).argmax(2)  # one for each of three curves
+    places = dealt.chosen(values, lambda means, _: means.argmax(2))  # one for each of three curves
     found = dealt.judged(places, lambda at: values[:, np.arange(3), at].sum(-1))
     first = dealt.members[: len(dealt.members) // 2][0]
     by_second = places[len(places) // 2]
@@ -70,7 +86,7 @@ def test_the_order_of_the_units_does_not_matter():
 
     def judged(values):
         dealt = Deals(9)
-        return dealt.judged(dealt.means(values).argmax(1), lambda places: values[:, places] - values[:, [-1]])
+        return dealt.judged(dealt.highest(values), lambda places: values[:, places] - values[:, [-1]])
 
     one, other = judged(values), judged(values[order])
     assert other.scores == pytest.approx(one.scores[order]) and other.statistic == pytest.approx(one.statistic)
@@ -102,7 +118,7 @@ def test_only_the_median_is_level_in_noise():
         noise = rng.normal(size=(n, 30))
         rise = noise - noise[:, -1:]
         elsewhere = (noise.sum(0) - noise)[:, :-1].argmax(1)
-        over_deals = dealt.judged(dealt.means(noise[:, :-1]).argmax(1), lambda places, rise=rise: rise[:, places])
+        over_deals = dealt.judged(dealt.highest(noise[:, :-1]), lambda places, rise=rise: rise[:, places])
         tests = rise[:, noise.mean(0)[:-1].argmax()], rise[np.arange(n), elsewhere], over_deals.scores, over_deals
         for name, p in zip(names, own_p_values(flip_statistics(tests)[0]), strict=True):
             decided[name] += p < 0.05
@@ -118,6 +134,6 @@ def test_a_real_peak_is_found_at_least_as_often_as_by_one_deal():
         profile[:, 12] += 1.5
         rise = profile - profile[:, -1:]
         one = np.array([profile[halves != half].mean(0).argmax() for half in (0, 1)])[halves]
-        every = dealt.judged(dealt.means(profile).argmax(1), lambda places, rise=rise: rise[:, places])
+        every = dealt.judged(dealt.highest(profile), lambda places, rise=rise: rise[:, places])
         found += own_p_values(flip_statistics([rise[np.arange(n), one], every])[0]) < 0.05
     assert found[1] >= found[0] > 0.6 * 150

@@ -145,7 +145,7 @@ def _broken_order(survey):
     where = ["the peak of the mean profile falls " + (", ".join(down) or "at no step of any scaling above 2")]
     if BREAK not in survey.every.scale.values:
         return untested(name, "not in the survey"), where
-    fall = survey.rise(survey.by_degree("intrinsic_dimension", scale=BREAK)[:, [-1, -2]])
+    fall = survey.peaks("intrinsic_dimension", scale=BREAK).rise(-1, -2)
     return survey.scored(name, fall, words=ELSEWHERE, theirs=published.rise(BREAK, 5, 4)), where
 
 

@@ -36,12 +36,10 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
         if scale not in survey.every.scale.values:
             parts.append(untested(f"higher at scaling {scale}", "not in the survey"))
             continue
-        values = survey.by_degree("intrinsic_dimension", scale=scale)[:, [survey.at(0), survey.at(full)]]
-        parts.append(
-            survey.scored(
-                f"higher at scaling {scale}", survey.rise(values), words=ELSEWHERE, theirs=published.rise(scale)
-            )
-        )
+        degrees = survey.at(0), survey.at(full)
+        rise = survey.peaks("intrinsic_dimension", scale=scale).rise(*degrees)
+        parts.append(survey.scored(f"higher at scaling {scale}", rise, words=ELSEWHERE, theirs=published.rise(scale)))
+        values = survey.by_degree("intrinsic_dimension", scale=scale)[:, degrees]
         highest = np.fmax.reduce(mean(values, 0), axis=-1)
         ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scaling {scale}")
     yield Measured("; ".join(ours) + " (peaks of the mean profiles, shuffled prompts).", parts)
@@ -62,10 +60,9 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     survey.need_degrees()
     values = survey.by_degree("intrinsic_dimension", scale=2)
     means = np.fmax.reduce(mean(values, 0), axis=-1)
-    steps = [survey.rise(values[:, i : i + 2]) for i in range(values.shape[1] - 1)]
-    ranks = survey.elsewhere(
-        survey.peaks(values), lambda layers: survey.by_kind(_ranks(survey.heights(values, layers), survey.degrees))
-    )
+    peak, n = survey.peaks("intrinsic_dimension", scale=2), len(survey.degrees)
+    steps = [peak.rise(i, i + 1) for i in range(n - 1)]
+    ranks = peak.judged(range(n), lambda heights: _ranks(heights, survey.degrees))
     theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)} (peaks of the mean "

@@ -10,13 +10,13 @@ from ..surveys.results import relative_depth
 from ..theory.statistics import unit_covariances
 from ..theory.statistics.deals import Deals, Dealt
 from .judging import MIN_CORRELATED, Question, mean, question
+from .peaks import Peaks
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 ELSEWHERE = "height of each kind where other kinds peak, over all deals into halves"  #: how a peak is measured
-CLEARLY = 3.0  #: standard errors by which a degree's own peak must be higher than the common one
 
 
 class NotTestable(Exception):
@@ -49,6 +49,7 @@ class SurveyView:
         self.kind = np.arange(len(loss)) if single else np.unique(names, return_inverse=True)[1]
         self.n_kinds = int(self.kind.max()) + 1
         self.deals = Deals(self.n_kinds)
+        self._peaks: dict[tuple[Any, ...], Peaks] = {}
 
     @property
     def depth(self) -> np.ndarray:
@@ -156,7 +157,7 @@ class SurveyView:
         ``profile`` is (kind, layer); ``among`` may restrict the layers.
         """
         allowed = np.arange(profile.shape[1]) if among is None else np.flatnonzero(among)
-        return np.asarray(allowed[_or_lowest(self.deals.means(profile[:, allowed])).argmax(1)])
+        return np.asarray(allowed[self.deals.highest(profile[:, allowed])])
 
     def peak(self, scale: int = 2, among: np.ndarray | None = None) -> int:
         """Return the position in ``layers`` of the maximum of the mean profile of the ordered prompts.
@@ -171,52 +172,20 @@ class SurveyView:
             raise NotTestable("the intrinsic dimension is undefined at every layer")
         return int(np.nanargmax(average))
 
-    def peaks(self, values: np.ndarray) -> np.ndarray:
-        """Return for each half, (half, shuffle), the layer at which its kinds would read each degree's peak.
-
-        ``values`` is (prompt, shuffle, layer). All degrees are read at one layer, where their mean peaks; a degree is
-        read at its own peak only if that is higher by :data:`CLEARLY` standard errors. Otherwise noise would choose
-        among layers of nearly equal height, and shift all kinds that are judged there alike.
-        """
-        profiles = self.by_kind(values)
-        average = _or_lowest(self.deals.means(profiles))
-        common, own = average.mean(1).argmax(-1), average.argmax(-1)
-        layers = np.repeat(common[:, None], own.shape[1], 1)
-        for degree in range(own.shape[1]):
-            halves = np.flatnonzero(own[:, degree] != common)
-            profile, mine = profiles[:, degree], own[halves, degree]
-            clear = self._clearly(profile[:, mine] - profile[:, common[halves]], self.deals.members[halves].T)
-            layers[halves[clear], degree] = mine[clear]
-        return layers
-
-    @staticmethod
-    def _clearly(gains, members):
-        """Whether the gains (kind, half) of the members of each half are positive by many standard errors."""
-        members = members & np.isfinite(gains)
-        count = np.maximum(members.sum(0), 1)
-        gains = np.where(members, gains, 0)
-        gain = gains.sum(0) / count
-        squares = np.where(members, gains - gain, 0) ** 2
-        return (count > 1) & (gain > CLEARLY * np.sqrt(squares.sum(0) / np.maximum(count - 1, 1) / count))
-
-    @staticmethod
-    def heights(values: np.ndarray, layers: np.ndarray) -> np.ndarray:
-        """Return the values (prompt, shuffle, layer) at layers (option, shuffle), as (prompt, option, shuffle)."""
-        return np.asarray(values[:, np.arange(values.shape[1]), layers])
+    def peaks(self, variable: str, **select: int) -> Peaks:
+        """Return the peaks of a variable at every degree, over the prompts that were measured at all of them."""
+        key = (variable, *select.items())
+        if key not in self._peaks:
+            self._peaks[key] = Peaks(self.by_degree(variable, **select), self.by_kind, self.deals)
+        return self._peaks[key]
 
     def elsewhere(self, places: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> Dealt:
         """Return the scores of the kinds where other kinds choose the place, in every deal into halves.
 
-        ``places`` (half, ...) has the choice of each half, as :meth:`highest` and :meth:`peaks` return it. ``scores``
-        returns (kind, option) for an array of distinct places (option, ...).
+        ``places`` (half, ...) has the choice of each half, as :meth:`highest` returns it. ``scores`` returns
+        (kind, option) for an array of distinct places (option, ...).
         """
         return self.deals.judged(places, scores)
-
-    def rise(self, values: np.ndarray) -> Dealt:
-        """Return by how much the peak is higher at the second degree of values (prompt, two degrees, layer)."""
-        return self.elsewhere(
-            self.peaks(values), lambda layers: self.by_kind(np.diff(self.heights(values, layers))[..., 0])
-        )
 
     # Parts.
 
@@ -227,9 +196,3 @@ class SurveyView:
     def scored(self, name: str, *scores: np.ndarray | Dealt, **about: Any) -> Question:
         """Return a part from scores of kinds, one for each test."""
         return question(name, *scores, unit=self.unit, **about)
-
-
-def _or_lowest(values):
-    """Return values with minus infinity in place of NaN, in place."""
-    values[np.isnan(values)] = -np.inf
-    return values

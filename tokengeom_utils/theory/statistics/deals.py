@@ -14,6 +14,7 @@ import numpy as np
 
 #: units up to which every deal is made: C(16, 8) / 2 = 6,435 of them
 ALL_UP_TO = 16
+CHUNK = 1024  #: halves at a time
 N_RANDOM = 2001  #: deals of more units, drawn at random; odd, so that the median is one of them
 
 
@@ -110,16 +111,31 @@ class Deals:
         self._first = deals(n)
         #: the members of each half, (half, unit): first the first halves of all deals, then the second halves
         self.members: np.ndarray = np.concatenate([self._first, ~self._first])
-        self._weights = self.members.astype(float)
 
-    def means(self, values: np.ndarray) -> np.ndarray:
-        """Average values (unit, ...) over each half, (half, ...); NaN where a half has none."""
+    def chosen(self, values: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return the places that the halves choose, (half, ...).
+
+        Parameters
+        ----------
+        values : numpy.ndarray, shape (unit, ...)
+        choose : callable
+            Takes the means of some halves (half, ...), minus infinity where a half has no values, and their members
+            (half, unit); returns the places they choose. Few halves at a time, which stay in the processor's cache.
+        """
         missing = np.isnan(values).reshape(len(values), -1)
-        flat = np.asarray(values, float).reshape(missing.shape)
-        counts = self._weights @ ~missing if missing.any() else self._weights.sum(1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            found = self._weights @ np.where(missing, 0, flat) / counts
-        return np.asarray(found.reshape(-1, *values.shape[1:]))
+        flat = np.where(missing, 0, np.asarray(values, float).reshape(missing.shape))
+        found = []
+        for start in range(0, len(self.members), CHUNK):
+            members = self.members[start : start + CHUNK]
+            weights = members.astype(float)
+            counts = weights @ ~missing if missing.any() else np.maximum(weights.sum(1, keepdims=True), 1)
+            means = np.where(counts > 0, weights @ flat / np.maximum(counts, 1), -np.inf)
+            found.append(choose(means.reshape(-1, *values.shape[1:]), members))
+        return np.concatenate(found)
+
+    def highest(self, profiles: np.ndarray) -> np.ndarray:
+        """Return for each half the place, (half,), where the mean of profiles (unit, place) is highest."""
+        return self.chosen(profiles, lambda means, _: means.argmax(1))
 
     def judged(self, places: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> Dealt:
         """Return the scores of each half at the places that the other half of its deal chooses.
@@ -135,10 +151,9 @@ class Deals:
         base = int(flat.max(initial=0)) + 1
         code = flat @ base ** np.arange(flat.shape[1], dtype=np.int64)
         _, where, option = np.unique(code, return_index=True, return_inverse=True)
-        table = scores(places[where])
-        by_first, by_second = option.reshape(2, -1)
-        units = np.arange(len(table))
-        return Dealt(table[units, np.where(self._first, by_second[:, None], by_first[:, None])])
+        table = np.ascontiguousarray(scores(places[where]).T)
+        at_first, at_second = (table[chosen] for chosen in option.reshape(2, -1))
+        return Dealt(np.where(self._first, at_second, at_first))
 
 
 def scores_elsewhere(profiles: np.ndarray, scores: Callable[[np.ndarray], np.ndarray] | None = None) -> Dealt:
@@ -177,9 +192,7 @@ def scores_elsewhere(profiles: np.ndarray, scores: Callable[[np.ndarray], np.nda
     ((35, 8), [0.02])
     """
     dealt = Deals(len(profiles))
-    means = dealt.means(profiles)
-    places = np.where(np.isnan(means), -np.inf, means).argmax(1)
-    return dealt.judged(places, scores or (lambda places: profiles[:, places]))
+    return dealt.judged(dealt.highest(profiles), scores or (lambda places: profiles[:, places]))
 
 
 def rows(test: "np.ndarray | Dealt | Sequence[float]") -> np.ndarray:
