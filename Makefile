@@ -7,8 +7,8 @@
 # make browser-test  every page of the built book in a browser (SITE=_build/quick/html), about five minutes
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
-# make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, some minutes
-# make results  measure the surveys in data/results again, about 40 minutes on two cores
+# make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, half an hour
+# make results  measure the surveys in data/results again, about 45 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -97,7 +97,7 @@ stress: .venv/.test
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
-# The bundled surveys: the bundled model on all pocket prompts, and its untrained twin on some.
+# The bundled surveys: the bundled model on all pocket prompts, its untrained twin on some, and other twins on fewer.
 results: .venv/.test
 	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
@@ -106,6 +106,10 @@ results: .venv/.test
 	@for name in standard untrained; do \
 	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && \
 	  $(BIN)/tokengeom export _build/results/$$name.zarr _build/results/packed/$$name.zarr || exit 1; done
+	@for seed in 1 2 3; do \
+	  $(BIN)/tokengeom survey --profile standard --model untrained-$$seed:smollm2-135m --n-prompts 15 --n-shuffled 15 \
+	    --shuffles 0,5 --scale-max 8 --k-max 2 --out _build/results/twins/untrained-$$seed.zarr || exit 1; done
+	@$(BIN)/python data/make_twins.py _build/results/twins
 	@for name in standard untrained; do \
 	  rm -rf data/results/$$name.zarr && mv _build/results/packed/$$name.zarr data/results/ || exit 1; done
 

@@ -1,6 +1,6 @@
 """The ledger of claims on synthetic surveys: how often does it decide what is not there, and miss what is?
 
-    .venv/bin/python tests/stress.py               # 200 surveys of each kind, some minutes; renews data/stress.json
+    .venv/bin/python tests/stress.py               # 200 surveys of each kind, half an hour; renews data/stress.json
     .venv/bin/python tests/stress.py 20 "noise"    # prints the rows whose name contains a word, from 20 surveys
 
 The first rows are nulls: the claims that are counted there are false, so that each decision is an error. At most 5% of
@@ -69,6 +69,19 @@ def worlds() -> list[Row]:
             World(prompts=20, r=0.5, first_r=-0.45),
             10,
             part="strongest in the first half",
+        ),
+        row(
+            "two equal peaks, one in each half of the depth",
+            noisy(peaks=((8, 1.5), (22, 1.5))),
+            1,
+            part="peak in the first half",
+        ),
+        row(
+            "a low peak in the first half, kind effects",
+            noisy(peaks=((10, 1.5),)),
+            1,
+            part="higher than in the last layer",
+            is_null=False,
         ),
         row("one random profile for all, claims on its shape", World(profile=1), 1, 8, is_null=False),
         row("true r = 0.3, kind effects", noisy(r=0.3, prompts=20), 10, part=strongest, is_null=False),
@@ -144,6 +157,38 @@ def twins_alike(n: int = SURVEYS) -> dict[str, Any]:
     }
 
 
+def choosing(n: int = 10 * SURVEYS, kinds: int = 15, layers: int = 30, peak: float = 1.5) -> dict[str, Any]:
+    """Return how often a test decides that a peak is higher than the last layer, by who chooses its layer.
+
+    In noise 5% would be right, as a test alone. Then one layer is higher by ``peak`` standard deviations of a kind.
+    """
+    return {"n": n, "kinds": kinds, "layers": layers, "peak": peak} | {
+        name: _decided_by_chooser(n, kinds, layers, height) for name, height in (("noise", 0.0), ("found", peak))
+    }
+
+
+def _decided_by_chooser(n: int, kinds: int, layers: int, height: float) -> dict[str, float]:
+    """Return the share of ``n`` draws in which the test decides, by who chooses the layer."""
+    rng, one_deal = np.random.default_rng(0), np.arange(kinds) % 2
+    decided = Counter[str]()
+    for _ in range(n):
+        profile = rng.normal(size=(kinds, layers))
+        profile[:, layers // 3] += height
+        above, inner = profile - profile[:, -1:], profile[:, :-1]
+        halves = np.array([inner[one_deal != half].mean(0).argmax() for half in (0, 1)])[one_deal]
+        every_deal = tg.statistics.scores_elsewhere(inner, partial(np.take, above, axis=1))
+        tests = {
+            "the same kinds": above[:, inner.mean(0).argmax()],
+            "all other kinds": above[np.arange(kinds), (inner.sum(0) - inner).argmax(1)],
+            "the other half, in one deal": above[np.arange(kinds), halves],
+            "the other half, mean score over all deals": every_deal.scores,
+            "the other half, median statistic over all deals": every_deal,
+        }
+        p_values, *_ = tg.statistics.joint_p_values(list(tests.values()))
+        decided.update(name for name, p in zip(tests, p_values, strict=True) if p < LEVEL)
+    return {name: decided[name] / n for name in tests}
+
+
 def main() -> None:
     n = int(sys.argv[1]) if sys.argv[1:] else SURVEYS
     words = sys.argv[2:]
@@ -161,7 +206,9 @@ def main() -> None:
     if not sys.argv[1:]:
         twins = twins_alike(n)
         print(twins, flush=True)
-        PAGE.write_text(json.dumps({"rows": table, "twins": twins}, indent=1) + "\n", encoding="utf-8")
+        content = {"rows": table, "twins": twins, "choosing": choosing()}
+        print(content["choosing"], flush=True)
+        PAGE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     wrong = [one["survey"] for one in table if one["null"] and max(one["reproduced"], one["not seen here"]) > LEVEL]
     sys.exit(f"beyond 5%: {', '.join(wrong)}" if wrong else 0)
 

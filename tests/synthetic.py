@@ -30,6 +30,7 @@ class World:
     smooth: int = 1  #: number of neighboring layers that share their noise
     kind_effect: float = 0.0  #: standard deviation of the effects of the kind, that of prompts being 1
     profile: float = 0.0  #: standard deviation over layers of one random profile that all prompts share
+    peaks: tuple[tuple[int, float], ...] = ()  #: layer and height of peaks of the dimension in all prompts
     scatter: float = 1.0  #: of shuffled prompts, that of ordered ones being 1
     r: float = 0.0  #: true correlation of dimension and loss, in every layer
     first_r: float | None = None  #: the same in layer 1, if another
@@ -66,6 +67,8 @@ def survey(world: World, seed: int) -> xr.Dataset:
         r[1] = world.r if world.first_r is None else world.first_r
         dimension[:, 0] = r * z[:, None, None] + np.sqrt(1 - r**2) * dimension[:, 0]
     dimension += shared(len(SCALES))[:, None] + world.raised * degree[..., None]
+    for layer, height in world.peaks:
+        dimension += height * np.exp(-(((np.arange(layers) - layer) / 3) ** 2))[:, None]
     cosine = noise(DEGREES, layers, layer=2) * spread + shared()[:, None] + world.raised * degree
     overlap = noise(DEGREES, layers, len(KS), layer=2) * spread[..., None] + shared(len(KS))[:, None]
     overlap[:, :, -1] = np.nan

@@ -67,6 +67,7 @@ from .surveys.results import open_results as open_results
 from .surveys.run import survey as survey
 from .surveys.single import comparable as comparable
 from .surveys.single import fit_sizes as fit_sizes
+from .surveys.twins import open_twins as open_twins
 from .theory import logits as logits
 from .theory import meanfield as meanfield
 from .theory import shapes as shapes

@@ -30,7 +30,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-MODEL_HELP = "smollm2-135m, a folder, a Hub id such as owner/name, or untrained:MODEL."
+MODEL_HELP = "smollm2-135m, a folder, a Hub id (owner/name), untrained:MODEL, or untrained-1:MODEL for other weights."
 Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
 Profile = Annotated[str, typer.Option(help="quick, standard, paper, or the path of a .yml file.")]
 ScaleMax = typer.Option(min=2, help="Largest range scaling of the intrinsic dimension.")

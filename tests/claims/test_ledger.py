@@ -169,6 +169,14 @@ def test_larger_scales_correlate_more():
     assert claims.larger_scales_correlate(results).verdict == "not seen here"
 
 
+def test_the_papers_correlations_in_the_last_layer_are_the_same_in_both_claims():
+    results = survey()
+    strongest, larger = claims.correlates_with_loss(results), claims.larger_scales_correlate(results)
+    at_last = [part.split("at the last")[0].split()[-1] for part in strongest.paper.split("; p <")[0].split(";")]
+    at_two = [part.split()[1].rstrip(",") for part in larger.paper.split(": ")[1].split(";")]
+    assert at_last == at_two == ["0.22", "0.40", "0.03"]
+
+
 def test_true_correlations_are_never_called_the_opposite():
     for seed in range(20):
         found = claims.correlates_with_loss(synthetic.survey(World(prompts=2, r=0.3), seed))
@@ -181,6 +189,47 @@ def test_a_peak_is_not_raised_by_scatter_alone():
     rises = (highest.sel(shuffle=5) > highest.sel(shuffle=0)).where(highest.sel(shuffle=5).notnull()).mean()
     assert rises > 0.95  # the trap: a maximum over layers grows with the scatter
     assert claims.shuffle_raises_peak(results).uncorrected == "undecided"
+
+
+def test_no_verdict_depends_on_the_names_of_the_kinds():
+    """Kinds are dealt into halves in every way, so no deal is special, and neither is the order of names or prompts."""
+    results = synthetic.survey(World(kinds=9, smooth=4, profile=0.5, raised=0.1, kind_effect=1), 5)
+    rng = np.random.default_rng(0)
+    names, number = np.unique(results.domain.values, return_inverse=True)
+    others = rng.permutation([f"other-{i}" for i in range(len(names))])
+    renamed = results.assign_coords(domain=("prompt", others[number]))
+    one, other = (parts_table(evaluate(each)) for each in (results, renamed.isel(prompt=rng.permutation(72))))
+    assert (one.outcome == other.outcome).all() and (one.kinds == other.kinds).all()
+    for column in ("p_value", "adjusted", "size"):
+        assert other[column].values == pytest.approx(one[column].values, nan_ok=True, abs=1e-9), column
+    assert 0 < (one.adjusted < 0.05).sum() < len(one)
+
+
+@pytest.mark.parametrize("falling", [True, False])
+def test_no_layer_is_compared_with_itself(falling):
+    """A profile that falls from the first layer on has no rise, and one that rises to the last has no fall."""
+    results = survey()
+    slope = np.linspace(6, 0, 12) if falling else np.linspace(0, 6, 12)
+    noise = np.random.default_rng(1).normal(0, 0.1, results.intrinsic_dimension.shape)
+    results["intrinsic_dimension"] = results.intrinsic_dimension.dims, 8 + noise
+    results.intrinsic_dimension[:, :, 1:] += slope[:, None]
+    found = {part.name: part.outcome for part in claims.early_peak(results).parts}
+    falls = {found[f"higher than in {name}"] for name in ("the last layer", "the layer before it")}
+    assert found["higher than in the first layer"] == ("opposite" if falling else "holds")
+    assert falls == {"holds" if falling else "opposite"}
+    assert found["peak in the first half"] == ("holds" if falling else "opposite")
+
+
+def test_the_peak_beside_which_pairs_are_judged_lies_before_the_final_norm():
+    results = survey()
+    results.intrinsic_dimension[:, :, -1] += 100  # after the norm
+    assert [part.outcome for part in claims.overlap_lower(results).parts] == ["holds"] * 3
+    results.intrinsic_dimension[:, :, -2] += 50  # where only the pair before it ends before the norm
+    judged = claims.overlap_lower(results)
+    assert [part.outcome for part in judged.parts] == ["holds", "untested", "untested"]
+    assert "peaks at layer 11 of 12" in judged.parts[1].test and "kinds" not in judged.parts[1].test
+    results.intrinsic_dimension[:, :, 1] += 200
+    assert [part.outcome for part in claims.overlap_lower(results).parts] == ["untested", "holds", "holds"]
 
 
 def test_a_small_angle_is_not_the_papers():

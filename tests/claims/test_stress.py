@@ -42,6 +42,16 @@ def test_the_committed_table_meets_its_targets():
     assert max(table.attrs["twins"][word] for word in ("more", "less")) <= LEVEL
 
 
+def test_the_median_over_all_deals_is_level_and_loses_nothing():
+    choosing = stress_table().attrs["choosing"]
+    noise, found = choosing["noise"], choosing["found"]
+    median, one_deal = (f"the other half, {how}" for how in ("median statistic over all deals", "in one deal"))
+    assert noise[median] <= LEVEL < min(share for name, share in noise.items() if name != median)
+    assert found[median] >= found[one_deal] > 0.5
+    few = stress.choosing(60)
+    assert few["noise"][median] <= 5 / 60 < few["noise"]["all other kinds"] and few["found"][median] > 0.8
+
+
 def test_synthetic_surveys_are_what_they_claim():
     quiet, loud = (synthetic.survey(World(scatter=s), 1).intrinsic_dimension.std("prompt") for s in (1, 2))
     assert float((loud / quiet).sel(shuffle=5).mean()) == pytest.approx(2, rel=0.05)

@@ -117,7 +117,8 @@ def test_absolute_names_hold_in_other_folders(folder, monkeypatch):
     (folder / "one.gguf").touch()
     for name in ("llama", "llama/one.gguf"):
         assert absolute(name) == str(folder.parent / name)
-        assert absolute(f"untrained:{name}") == f"untrained:{folder.parent / name}"
+        for prefix in ("untrained:", "untrained-12:"):
+            assert absolute(f"{prefix}{name}") == f"{prefix}{folder.parent / name}"
     for name in ("smollm2-135m", "untrained:smollm2-135m", "owner/name", "owner/name@main", ""):
         assert absolute(name) == name
 
@@ -177,6 +178,9 @@ def test_the_untrained_twin_is_the_same_in_every_dtype(folder):
     assert first.fingerprint == half.fingerprint and first.fingerprint.startswith("untrained:sha256:")
     assert half.network.dtype == torch.bfloat16 and half.network.model.rotary_emb.inv_freq.dtype == torch.float32
     torch.testing.assert_close(half.network.lm_head.weight, first.network.lm_head.weight.bfloat16())
+    other, same = tg.load_model(f"untrained-1:{folder}"), tg.load_model(f"untrained-0:{folder}")
+    assert other.fingerprint != first.fingerprint == same.fingerprint
+    assert not torch.equal(other.network.lm_head.weight, first.network.lm_head.weight)
     (folder / "model.safetensors").unlink()  # which a twin does not read
     assert tg.load_model(name).fingerprint == first.fingerprint
     config = json.loads((folder / "config.json").read_text())

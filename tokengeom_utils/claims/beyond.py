@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..surveys.results import open_results
-from ..theory.statistics import joint_p_values
+from ..theory.statistics import Dealt, joint_p_values
+from ..theory.statistics.deals import rows
 from .claim import ClaimFunction
 from .judging import LEVEL, MIN_UNITS
 from .view import SurveyView
@@ -83,7 +84,7 @@ def beyond_the_twin(
         for trained in drafts[0].questions:
             for untrained in drafts[1].questions:
                 if trained.name == untrained.name and _comparable(trained, untrained):
-                    pairs[drafts[0].number, trained.name] = trained.scores[0] - untrained.scores[0]
+                    pairs[drafts[0].number, trained.name] = _difference(trained.scores[0], untrained.scores[0])
     _, adjusted, sign = joint_p_values(list(pairs.values()), seed=seed)
     words = {1: "more", -1: "less"}
     return {
@@ -115,5 +116,10 @@ def _comparable(trained, untrained):
     """Whether two questions are one test each, without a search, with enough kinds in common."""
     if not (trained.tested and untrained.tested and len(trained.scores) == len(untrained.scores) == 1):
         return False
-    x, y = trained.scores[0], untrained.scores[0]
-    return x.ndim == 1 and x.shape == y.shape and int(np.isfinite(x - y).sum()) >= MIN_UNITS
+    x, y = rows(trained.scores[0]), rows(untrained.scores[0])
+    return len(x) == 1 and x.shape == y.shape and int(np.isfinite(x - y).sum()) >= MIN_UNITS
+
+
+def _difference(x, y):
+    """Return the difference of the scores of two tests, deal by deal if other kinds choose their places."""
+    return x.minus(y) if isinstance(x, Dealt) else x - y

@@ -19,6 +19,9 @@ which nothing is real decides any part of the ledger in about 5% of cases. :data
 which such a test can reach the level. In a survey of a single kind the prompts are the units, and the verdict is about
 that kind.
 
+A part that needs a layer is judged where *other* kinds choose it, over every deal of the kinds into two halves
+(:func:`~tokengeom_utils.statistics.scores_elsewhere`), so that no verdict depends on the names of the kinds.
+
 >>> verdict(["holds", "undecided"])
 'partly'
 """
@@ -29,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..theory.statistics import p_text
+from ..theory.statistics.deals import Dealt, rows
 from ..theory.statistics.joint import flip_statistics, own_p_values, step_down
 
 LEVEL = 0.05  #: the chance of even one wrong decision in a whole ledger
@@ -85,7 +89,8 @@ class Question(NamedTuple):
 
     name: str
     unit: str = "kinds"  #: what the scores belong to: kinds of text, or the prompts of a single kind
-    scores: Sequence[np.ndarray] = ()  #: one array for each test, (kind,) or, if it searches, (option, kind)
+    #: one for each test: an array (kind,), or (option, kind) if it searches; or :class:`Dealt`, if its place is chosen
+    scores: Sequence[np.ndarray | Dealt] = ()
     words: str = ""  #: the test, without its numbers
     why: str = ""  #: why it is not tested
     size: float = np.nan
@@ -102,7 +107,7 @@ class Question(NamedTuple):
 
 def question(
     name: str,
-    *scores: np.ndarray,
+    *scores: np.ndarray | Dealt,
     words: str = "mean over each kind",
     unit: str = "kinds",
     theirs: float = np.nan,
@@ -111,14 +116,15 @@ def question(
     given: str = "",
     needed: float = 1.0,
     against: int | None = None,
+    without: str = "",
 ) -> Question:
     """Return a part with its scores, or untested if too few units have one.
 
     Parameters
     ----------
     name : str
-    *scores : numpy.ndarray, shape (kind,) or (option, kind)
-        Positive on the paper's side, NaN where a kind has none; one array for each test.
+    *scores : numpy.ndarray, shape (kind,) or (option, kind), or Dealt
+        Positive on the paper's side, NaN where a kind has none; one for each test.
     words, unit : str
         The score and the units, for the reader.
     theirs : float
@@ -131,18 +137,20 @@ def question(
         Share of the tests that must be positive.
     against : int, optional
         Number of negative tests that make the opposite; as many as are needed by default.
+    without : str
+        Why too few kinds have a score, if not because the survey holds too few.
 
     Returns
     -------
     Question
     """
-    ours = mean(scores[0]) if effect is None else effect
+    ours = mean(rows(scores[0])) if effect is None else effect
     size = float(ours / theirs) if np.isfinite(ours) and theirs else np.nan
     number = max(1, int(np.ceil(needed * len(scores) - 1e-9)))
     asked = Question(name, unit, scores, words, "", size, remark, given, number, number if against is None else against)
-    have = min(int(np.isfinite(np.atleast_2d(one)).any(0).sum()) for one in scores)
+    have = min(int(np.isfinite(rows(one)).any(0).sum()) for one in scores)
     if have < MIN_UNITS:
-        return asked._replace(scores=(), why=f"{have} {unit}, at least {MIN_UNITS} are needed")
+        return asked._replace(scores=(), why=without or f"{have} {unit}, at least {MIN_UNITS} are needed")
     return asked
 
 
@@ -275,11 +283,11 @@ def _untested(asked):
 
 def _agreeing(scores):
     """Return for each kind 1 if its score is on the paper's side, else 0; in a search, at the strongest option."""
-    rows = np.atleast_2d(scores)
-    filled = np.nan_to_num(rows)
+    options = rows(scores)
+    filled = np.nan_to_num(options)
     size = np.sqrt((filled**2).sum(1))
     best = int(np.argmax(np.abs(filled.sum(1)) / np.where(size > 0, size, 1)))
-    return np.where(np.isfinite(rows[best]), rows[best] > 0, np.nan)
+    return np.where(np.isfinite(options[best]), options[best] > 0, np.nan)
 
 
 def _with_conditions(parts, group):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..surveys.paper import open_paper
+from ..surveys.paper import PAPER_LAYERS, open_paper
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,16 @@ def correlations(scale: int = 2) -> "pd.DataFrame":
     """Return the correlation of dimension and loss over 2,244 prompts: layers by models."""
     table = open_paper("loss_correlation_2244")
     return table[table.scale == scale].pivot(index="layer", columns="model", values="pearson")[list(MODELS)]
+
+
+#: correlations in the last layer at scalings 4 and 8, read off the authors' figure; those at 2 are in the table
+LAST_BEYOND_2 = {"Llama-3-8B": (0.46, 0.50), "Mistral-7B": (0.62, 0.63), "Pythia-6.9B": (0.36, 0.40)}
+
+
+def last_correlations() -> dict[str, tuple[float, ...]]:
+    """Return for each model the correlation of dimension and loss in the last layer, at scalings 2, 4, and 8."""
+    at_2 = correlations().loc[PAPER_LAYERS]
+    return {model: (float(at_2[model]), *LAST_BEYOND_2[model]) for model in MODELS}
 
 
 @cache

@@ -6,10 +6,11 @@ import numpy as np
 
 from ..surveys.paper import PAPER_LAYERS
 from ..theory.statistics import spearman
+from ..theory.statistics.deals import Dealt
 from . import published
 from .claim import Measured, Reported, claim
 from .judging import mean, untested
-from .view import SurveyView
+from .view import ELSEWHERE, SurveyView
 from .wording import listed
 
 
@@ -21,9 +22,11 @@ from .wording import listed
 def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the profile of the ordered prompts at scaling 2: its rise, its fall, and the depth of its maximum.
 
-    A maximum found by searching lies above its neighbors by definition. So the kinds of text are dealt into two halves,
-    and each half is judged at the layer where the *other* half peaks. The place compares the highest layer of the first
-    half of the depth with the highest of the second, both chosen in the same way.
+    A maximum found by searching lies above its neighbors by definition. So each kind of text is judged at the layer
+    where *other* kinds peak, over all deals of the kinds into two halves. No layer is compared with itself: the rise is
+    from the first layer to the highest of the others, and each fall from the highest of the layers before. Where a
+    profile falls from the first layer on, or rises to the last, the difference is negative. The place compares the
+    highest layer of the first half of the depth with the highest of the second.
     """
     peaks = published.peaks()
     final = published.profile("intrinsic_dimension", 2).loc[PAPER_LAYERS]
@@ -38,32 +41,30 @@ def early_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     profile = survey.ordered("intrinsic_dimension", scale=2)
     depth, ours = survey.depth, mean(profile, 0)
     kinds = survey.by_kind(profile)
-    height = survey.by_kind(survey.heights(profile))
-    every = np.arange(survey.n_kinds)
-    early, late = (kinds[every, survey.highest_elsewhere(kinds, half)] for half in (depth <= 0.5, depth > 0.5))
+    place = np.arange(len(depth))
+    early, late = (survey.highest(kinds, half) for half in (depth <= 0.5, depth > 0.5))
     theirs = [peaks[m].height - published.profile("intrinsic_dimension", 2)[m] for m in published.MODELS]
     drop = np.mean([one.loc[[1, PAPER_LAYERS, PAPER_LAYERS - 1]] for one in theirs], axis=0)
-    ends = {"the first layer": 0, "the last layer": -1, "the layer before it": -2}
-    words = "height of each kind at the peak of the other half of the kinds"
+    ends = {"the first layer": (0, place > 0), "the last layer": (-1, place < place[-1])}
+    ends["the layer before it"] = -2, place < place[-2]
+
+    def above(end: int, among: np.ndarray) -> Dealt:
+        return survey.elsewhere(survey.highest(kinds, among), lambda layers: kinds[:, layers] - kinds[:, [end]])
+
     yield Measured(
         f"peak of the mean profile over all prompts {ours[peak]:.2f} at layer {survey.layers[peak]} of {survey.last} "
         f"(relative depth {depth[peak]:.2f}); "
         f"{ours[0]:.2f} at the first, {ours[-1]:.2f} at the last.",
         [
             *(
-                survey.scored(
-                    f"higher than in {name}",
-                    height - kinds[:, at],
-                    words=words,
-                    theirs=wanted,
-                )
-                for (name, at), wanted in zip(ends.items(), drop, strict=True)
+                survey.scored(f"higher than in {name}", above(*end), words=ELSEWHERE, theirs=wanted)
+                for (name, end), wanted in zip(ends.items(), drop, strict=True)
             ),
             survey.scored(
                 "peak in the first half",
-                early - late,
-                words="highest layer of the first half of the depth against that of the second, both chosen on the "
-                "other half of the kinds",
+                survey.elsewhere(np.stack([early, late], 1), lambda at: kinds[:, at[:, 0]] - kinds[:, at[:, 1]]),
+                words="height of each kind at the others' highest layer of the first half of the depth, against that "
+                "of the second",
             ),
         ],
         f"The last layer is taken after the final norm, as in the paper; before it, in layer {survey.layers[-2]}, the "
@@ -97,20 +98,27 @@ def range_scaling(survey: SurveyView) -> Iterator[Reported | Measured]:
     )
     peak = survey.peak()
     survey.need_scale(8)
-    profile = survey.by_kind(survey.ordered("intrinsic_dimension", scale=2))
-    layers = survey.highest_elsewhere(profile)
     at = {
-        s: survey.by_kind(survey.ordered("intrinsic_dimension", scale=s))[np.arange(survey.n_kinds), layers]
+        s: survey.by_kind(survey.ordered("intrinsic_dimension", scale=s))
         for s in scales
         if s in survey.every.scale.values
     }
+    layers = survey.highest(at[2])
     rise, flat = "rise from 8 to 64", "flat from 2 to 8, ratio within 0.8 to 1.25"
     parts = [untested(rise, "not in the survey"), untested(flat, "it means something only beside the rise")]
     if 64 in at:
-        ratio = at[8] / at[2]
+        growth = survey.elsewhere(layers, lambda layer: (at[64] - at[8])[:, layer])
+        ratio = survey.elsewhere(layers, lambda layer: (at[8] / at[2])[:, layer]).each
         parts = [
-            survey.scored(rise, at[64] - at[8], theirs=values[-1] - values[2]),
-            survey.scored(flat, ratio - 0.8, 1.25 - ratio, words="two one-sided tests", given=rise, against=1),
+            survey.scored(rise, growth, words=ELSEWHERE, theirs=values[-1] - values[2]),
+            survey.scored(
+                flat,
+                Dealt(ratio - 0.8),
+                Dealt(1.25 - ratio),
+                words=f"{ELSEWHERE}, two one-sided tests",
+                given=rise,
+                against=1,
+            ),
         ]
     broken, where = _broken_order(survey)
     means = (mean(survey.ordered("intrinsic_dimension", scale=s)[:, peak]) for s in at)
@@ -137,10 +145,8 @@ def _broken_order(survey):
     where = ["the peak of the mean profile falls " + (", ".join(down) or "at no step of any scaling above 2")]
     if BREAK not in survey.every.scale.values:
         return untested(name, "not in the survey"), where
-    heights = survey.heights(survey.by_degree("intrinsic_dimension", scale=BREAK)[:, -2:])
-    fall = heights[:, 0] - heights[:, 1]
-    words = "height of each kind at the peak of the other half of the kinds"
-    return survey.paired(name, fall, words=words, theirs=published.rise(BREAK, 5, 4)), where
+    fall = survey.peaks("intrinsic_dimension", scale=BREAK).rise(-1, -2)
+    return survey.scored(name, fall, words=ELSEWHERE, theirs=published.rise(BREAK, 5, 4)), where
 
 
 @claim(

@@ -10,20 +10,19 @@ from ..theory.statistics import spearman
 from . import published
 from .claim import Measured, Reported, claim
 from .judging import mean, untested
-from .view import SurveyView
+from .view import ELSEWHERE, SurveyView
 from .wording import listed, runs
 
 CHAPTER = "The shuffle control"
-ELSEWHERE = "height of each kind at the peak of the other half of the kinds"  #: how a peak is measured
 
 
 @claim(2, "A full shuffle raises the peak of the intrinsic dimension.", CHAPTER)
 def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the peak, full shuffle against ordered prompt, at scalings 2, 4, and 8.
 
-    The maximum of a profile that scatters more is higher even where the mean is not. So the kinds of text are dealt
-    into two halves, and each is judged where the other half peaks: both degrees at the peak of their mean, or at peaks
-    of their own where these are clearly higher.
+    The maximum of a profile that scatters more is higher even where the mean is not. So each kind of text is judged
+    where *other* kinds peak, over all deals of the kinds into two halves: both degrees at the peak of their mean, or at
+    peaks of their own where these are clearly higher.
     """
     ordered, shuffled = published.peaks(), published.peaks(shuffle=5)
     yield Reported(
@@ -37,11 +36,10 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
         if scale not in survey.every.scale.values:
             parts.append(untested(f"higher at scaling {scale}", "not in the survey"))
             continue
-        values = survey.by_degree("intrinsic_dimension", scale=scale)[:, [survey.at(0), survey.at(full)]]
-        first, last = survey.heights(values).T
-        parts.append(
-            survey.paired(f"higher at scaling {scale}", last - first, words=ELSEWHERE, theirs=published.rise(scale))
-        )
+        degrees = survey.at(0), survey.at(full)
+        rise = survey.peaks("intrinsic_dimension", scale=scale).rise(*degrees)
+        parts.append(survey.scored(f"higher at scaling {scale}", rise, words=ELSEWHERE, theirs=published.rise(scale)))
+        values = survey.by_degree("intrinsic_dimension", scale=scale)[:, degrees]
         highest = np.fmax.reduce(mean(values, 0), axis=-1)
         ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scaling {scale}")
     yield Measured("; ".join(ours) + " (peaks of the mean profiles, shuffled prompts).", parts)
@@ -62,18 +60,24 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     survey.need_degrees()
     values = survey.by_degree("intrinsic_dimension", scale=2)
     means = np.fmax.reduce(mean(values, 0), axis=-1)
-    heights = survey.heights(values)
-    steps = [np.diff(survey.heights(values[:, i : i + 2]))[:, 0] for i in range(values.shape[1] - 1)]
-    ranks = spearman(heights, np.broadcast_to(survey.degrees, heights.shape))
+    peak, n = survey.peaks("intrinsic_dimension", scale=2), len(survey.degrees)
+    steps = [peak.rise(i, i + 1) for i in range(n - 1)]
+    ranks = peak.judged(range(n), lambda heights: _ranks(heights, survey.degrees))
     theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)} (peaks of the mean "
         "profiles, shuffled prompts).",
         [
-            survey.paired("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
-            survey.scored("upward at every step", *map(survey.by_kind, steps), words=ELSEWHERE),
+            survey.scored("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
+            survey.scored("upward at every step", *steps, words=ELSEWHERE),
         ],
     )
+
+
+def _ranks(values, degrees):
+    """Return the rank correlation with the degree of values (..., shuffle)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return spearman(values, np.broadcast_to(degrees, values.shape))
 
 
 @claim(4, "Late in depth the order turns: shuffled clouds have the lower intrinsic dimension.", CHAPTER)
@@ -164,8 +168,9 @@ def cosine_rises(survey: SurveyView) -> Iterator[Reported | Measured]:
 def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the overlap at k = 2 for three pairs of layers separately.
 
-    These are the pairs that start at the peak at scaling 2, one layer before it, and one layer after it. The kinds of
-    text are dealt into two halves, and each is judged at the pairs next to the peak of the other half.
+    These are the pairs that start at the peak at scaling 2, one layer before it, and one layer after it. Each kind of
+    text is judged at the pairs beside the peak of *other* kinds, over all deals of the kinds into two halves. Both
+    layers of a pair lie before the final norm, so the peak is sought there.
     """
     ordered, shuffled = published.profile("neighborhood_overlap", 2), published.profile("neighborhood_overlap", 2, 5)
     higher = {m: ordered.index[shuffled[m] > ordered[m]] for m in published.MODELS}
@@ -176,27 +181,36 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         + ".",
         f"figure 5 of the first version; {published.ARRAYS}",
     )
-    survey.peak()
-    profile = survey.by_kind(survey.ordered("intrinsic_dimension", scale=2))
-    peaks = survey.highest_elsewhere(profile)
+    before = survey.layers < survey.last
+    peak = survey.peak(among=before)
+    places = survey.highest(survey.by_kind(survey.ordered("intrinsic_dimension", scale=2)), before)
     k = 2 if 2 in survey.every.k.values else 1
     contrast = survey.contrast("neighborhood_overlap", k=k)
-    kinds = survey.by_kind(contrast)
     first = mean(survey.by_degree("neighborhood_overlap", k=k)[:, survey.at(0)], 0)
     change = mean(contrast, 0)
-    pairs = len(survey.layers) - 2  # without the last pair, which ends after the final norm
-    every, parts, near = np.arange(survey.n_kinds), [], set()
-    for name, step in (("pair before the peak", -1), ("pair at the peak", 0), ("pair after the peak", 1)):
-        at = peaks + step
-        inside = (at >= 0) & (at < pairs)
-        near |= set(at[inside])
-        scores = np.where(inside, -kinds[every, np.clip(at, 0, pairs - 1)], np.nan)
+    kinds = np.full((survey.n_kinds, len(survey.layers) + 2), np.nan)  # one place more on either side
+    n_pairs = len(survey.layers) - 2  # without the last pair, which ends after the final norm
+    kinds[:, 1 : n_pairs + 1] = -survey.by_kind(contrast)[:, :n_pairs]
+    nowhere = (
+        f"the dimension peaks at layer {survey.layers[peak]} of {survey.last}, and there is no such pair of layers "
+        "before the final norm"
+    )
+    steps, parts, where = {"pair before the peak": -1, "pair at the peak": 0, "pair after the peak": 1}, [], []
+    for name, step in steps.items():
         theirs = [
             (ordered - shuffled).loc[published.peaks()[m].layer + step, m] if k == 2 else np.nan
             for m in published.MODELS
         ]
-        parts.append(survey.scored(name, scores, theirs=float(np.mean(theirs))))
-    where = sorted(near)
+        parts.append(
+            survey.scored(
+                name,
+                survey.elsewhere(places, partial(_beside, kinds, step)),
+                words="overlap of each kind beside the peak of other kinds, over all deals into halves",
+                theirs=float(np.mean(theirs)),
+                without="" if 0 <= peak + step < n_pairs else nowhere,
+            )
+        )
+        where += [peak + step] if 0 <= peak + step < n_pairs else []
     turned = runs(survey.layers[change > 0])
     yield Measured(
         f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
@@ -212,6 +226,11 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
             else ""
         ),
     )
+
+
+def _beside(kinds, step, places):
+    """Return the scores of kinds (kind, pair), with one more pair on either side, a step from places."""
+    return kinds[:, places + step + 1]
 
 
 @claim(
@@ -259,8 +278,7 @@ def shuffle_severity(survey: SurveyView) -> Iterator[Reported | Measured]:
     survey.need_degrees()
     loss = survey.by_degree("loss")
     bleu = mean(survey.by_degree("bleu"), 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ranks = spearman(loss, np.broadcast_to(survey.degrees, loss.shape))
+    ranks = _ranks(loss, survey.degrees)
     remark = "any model that uses the order of words passes"
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: loss {listed(mean(loss, 0))}; BLEU {listed(bleu)}.",

@@ -20,8 +20,9 @@ def stress_table() -> "pd.DataFrame":
         of surveys. Then shares of surveys: with any claim ``reproduced``, ``reproduced, uncorrected``, or
         ``not seen here``; with ``any part holds``, ``any part opposite``, and ``any part holds, by Holm``, if Holm's
         rule corrected the same p-values; and the three parts ``decided most often alone``, without a correction.
-        ``attrs["twins"]`` has the shares with any part ``more`` or ``less`` than in
-        a twin that follows the same law.
+        ``attrs["twins"]`` has the shares with any part ``more`` or ``less`` than in a twin that follows the same law;
+        ``attrs["choosing"]`` how often a test alone decides that a peak is higher than the last layer, by who chooses
+        its layer, in ``noise`` and with a real ``peak``.
 
     See Also
     --------
@@ -42,5 +43,5 @@ def stress_table() -> "pd.DataFrame":
 
     content = json.loads(data_path("stress.json").read_text(encoding="utf-8"))
     table = pandas.DataFrame(content["rows"]).set_index("survey")
-    table.attrs["twins"] = content["twins"]
+    table.attrs |= {"twins": content["twins"], "choosing": content["choosing"]}
     return table

@@ -1,5 +1,6 @@
 """A survey as the claims read it: arrays over prompts, layers and degrees, reduced to kinds of text."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,13 +8,15 @@ from numpy.typing import ArrayLike
 
 from ..surveys.results import relative_depth
 from ..theory.statistics import unit_covariances
+from ..theory.statistics.deals import Deals, Dealt
 from .judging import MIN_CORRELATED, Question, mean, question
+from .peaks import Peaks
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-CLEARLY = 3.0  #: standard errors by which a degree's own peak must be higher than the common one
+ELSEWHERE = "height of each kind where other kinds peak, over all deals into halves"  #: how a peak is measured
 
 
 class NotTestable(Exception):
@@ -45,6 +48,8 @@ class SurveyView:
         self.unit = "prompts" if single else "kinds"
         self.kind = np.arange(len(loss)) if single else np.unique(names, return_inverse=True)[1]
         self.n_kinds = int(self.kind.max()) + 1
+        self.deals = Deals(self.n_kinds)
+        self._peaks: dict[tuple[Any, ...], Peaks] = {}
 
     @property
     def depth(self) -> np.ndarray:
@@ -144,64 +149,43 @@ class SurveyView:
         every[..., np.unique(self.kind[self.measured_in_order])] = found
         return every
 
-    # Places: a layer is chosen on other kinds than those that are judged at it.
+    # Places: half of the kinds choose a layer, and the other half are judged at it, in every deal into two halves.
 
-    @property
-    def halves(self) -> np.ndarray:
-        """The half, 0 or 1, to which each kind is dealt: alternately, in the order of the names."""
-        return np.arange(self.n_kinds) % 2
-
-    def highest_elsewhere(self, profile: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-        """Return for each kind the layer, a position, that is highest in the mean profile of the other half of kinds.
+    def highest(self, profile: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+        """Return for each half the layer, a position, that is highest in the mean profile of its kinds.
 
         ``profile`` is (kind, layer); ``among`` may restrict the layers.
         """
-        allowed = np.ones(profile.shape[1], bool) if among is None else among
-        best = []
-        for half in (0, 1):
-            average = mean(profile[self.halves != half], 0)
-            best.append(int(np.argmax(np.where(allowed & np.isfinite(average), average, -np.inf))))
-        return np.array(best)[self.halves]
+        allowed = np.arange(profile.shape[1]) if among is None else np.flatnonzero(among)
+        return np.asarray(allowed[self.deals.highest(profile[:, allowed])])
 
-    def peak(self, scale: int = 2) -> int:
+    def peak(self, scale: int = 2, among: np.ndarray | None = None) -> int:
         """Return the position in ``layers`` of the maximum of the mean profile of the ordered prompts.
 
-        It is for descriptions: no part is judged at it.
+        ``among`` may restrict the layers. It is for descriptions: no part is judged at it.
         """
         self.need_depth()
         self.need_scale(scale)
         profile = self.ordered("intrinsic_dimension", scale=scale)
-        average = mean(profile, 0)
+        average = np.where(True if among is None else among, mean(profile, 0), np.nan)
         if not np.isfinite(average).any():
             raise NotTestable("the intrinsic dimension is undefined at every layer")
         return int(np.nanargmax(average))
 
-    def heights(self, values: np.ndarray) -> np.ndarray:
-        """Return each prompt's value at the peak, as the other half of the kinds places it.
+    def peaks(self, variable: str, **select: int) -> Peaks:
+        """Return the peaks of a variable at every degree, over the prompts that were measured at all of them."""
+        key = (variable, *select.items())
+        if key not in self._peaks:
+            self._peaks[key] = Peaks(self.by_degree(variable, **select), self.by_kind, self.deals)
+        return self._peaks[key]
 
-        ``values`` is (prompt, layer) or (prompt, shuffle, layer). All degrees are read at one layer, where their mean
-        peaks; a degree is read at its own peak only if that is higher by :data:`CLEARLY` standard errors. Otherwise
-        noise would choose among layers of nearly equal height, and shift all kinds of a half alike.
+    def elsewhere(self, places: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> Dealt:
+        """Return the scores of the kinds where other kinds choose the place, in every deal into halves.
+
+        ``places`` (half, ...) has the choice of each half, as :meth:`highest` returns it. ``scores`` returns
+        (kind, option) for an array of distinct places (option, ...).
         """
-        if values.ndim == 2:
-            return self.heights(values[:, None])[:, 0]
-        profiles = self.by_kind(values)
-        layers = np.stack([self._peak_layers(profiles[self.halves != half]) for half in (0, 1)])
-        at = layers[self.halves[self.kind[self._chosen(len(values))]]]  # (prompt, shuffle)
-        return np.take_along_axis(values, at[..., None], axis=-1)[..., 0]
-
-    @staticmethod
-    def _peak_layers(profiles):
-        """Return the layer at which to read each degree, from profiles (kind, shuffle, layer)."""
-        average = np.nan_to_num(mean(profiles, 0), nan=-np.inf)
-        common = int(np.argmax(average.mean(0)))
-        found = []
-        for degree, own in enumerate(average.argmax(-1)):
-            gain = profiles[:, degree, own] - profiles[:, degree, common]
-            gain = gain[np.isfinite(gain)]
-            clear = len(gain) > 1 and gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain))
-            found.append(own if clear else common)
-        return np.array(found)
+        return self.deals.judged(places, scores)
 
     # Parts.
 
@@ -209,6 +193,6 @@ class SurveyView:
         """Return a part from one difference per prompt, positive on the paper's side."""
         return question(name, self.by_kind(differences), unit=self.unit, **about)
 
-    def scored(self, name: str, *scores: np.ndarray, **about: Any) -> Question:
-        """Return a part from scores of kinds, one array for each test."""
+    def scored(self, name: str, *scores: np.ndarray | Dealt, **about: Any) -> Question:
+        """Return a part from scores of kinds, one for each test."""
         return question(name, *scores, unit=self.unit, **about)

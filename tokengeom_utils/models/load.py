@@ -21,7 +21,7 @@ from .locate import kept, locate, readable
 from .quiet import quiet_transformers
 from .read import one_line_errors, read_config, read_network, read_tokenizer
 from .safety import check_config
-from .untrained import UNTRAINED, untrained_network
+from .untrained import split_twin, untrained_network
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,8 @@ def load_model(
         ``"smollm2-135m"``, the bundled model; a folder with safetensors or one GGUF model; a GGUF file; or an id on the
         Hugging Face Hub, ``owner/name`` or ``owner/name@revision``. ``"untrained:NAME"`` is the untrained twin of any
         of these: the same architecture and tokenizer, with the weights that its class in transformers draws before
-        training, the same ones every time (:func:`~tokengeom_utils.models.untrained.untrained_network`).
+        training, the same ones every time (:func:`~tokengeom_utils.models.untrained.untrained_network`);
+        ``"untrained-1:NAME"`` is another twin, with other weights, from the seed 1 in place of 0.
     device : str or torch.device
         ``"auto"`` is a GPU if there is one, otherwise the CPU.
     dtype : str or torch.dtype
@@ -97,16 +98,16 @@ def load_model(
     """
     check_rule(bos)
     name = str(name)
-    untrained, plain = name.startswith(UNTRAINED), name.removeprefix(UNTRAINED)
-    source = locate(plain, weights=not untrained)  # before torch is imported, so that a wrong name fails at once
+    plain, twin = split_twin(name)
+    source = locate(plain, weights=twin is None)  # before torch is imported, so that a wrong name fails at once
     device, dtype = device_and_dtype(device, dtype)
     with one_line_errors(name), quiet_transformers():
-        source = kept(source) if untrained else readable(source, say)
+        source = readable(source, say) if twin is None else kept(source)
         if not source.options:
             check_config(source.folder, plain)
         tokenizer = read_tokenizer(source)
-        if untrained:
-            network, fingerprint = untrained_network(read_config(source, plain))
+        if twin is not None:
+            network, fingerprint = untrained_network(read_config(source, plain), twin)
             for parameter in network.parameters():  # not the buffers, which stay in float32 as in any model
                 parameter.data = parameter.data.to(dtype)
         else:
@@ -194,7 +195,7 @@ def load_tokenizer(name: str | Path) -> Tokenizer:
     [12, 13]
     """
     with one_line_errors(str(name)):
-        source = kept(locate(str(name).removeprefix(UNTRAINED), weights=False))
+        source = kept(locate(split_twin(str(name))[0], weights=False))
     return Tokenizer(str(name), source.fingerprint, source)
 
 
@@ -242,7 +243,7 @@ def fetch_model(name: str | Path = BUNDLED, say: Callable[[str], object] = print
     True
     """
     name = str(name)
-    plain = name.removeprefix(UNTRAINED)
+    plain, _ = split_twin(name)
     if plain == BUNDLED:
         return fetch_bundled_model(say)
     source = locate(plain, weights=name == plain)

@@ -13,7 +13,7 @@ from .gguf_files import all_parts, is_gguf
 from .hashes import fingerprint
 from .hub import NAME, cached, hub_id, model_files, snapshot
 from .safety import check_not_adapter, find_weights, without_weights
-from .untrained import UNTRAINED
+from .untrained import split_twin
 
 # The files of a folder that, besides its weights, decide what the model computes.
 IDENTITY = (
@@ -160,7 +160,7 @@ def known_fingerprint(name: str | Path) -> str | None:
     True
     """
     name = str(name)
-    if name.startswith(UNTRAINED):
+    if split_twin(name)[1] is not None:
         return None
     if (found := NAME.fullmatch(name)) and not Path(os.path.expanduser(name)).exists():
         folder = cached(found["repo"], found["revision"])
@@ -189,7 +189,7 @@ def absolute(name: str | Path) -> str:
     >>> absolute("untrained:smollm2-135m")
     'untrained:smollm2-135m'
     """
-    plain = str(name).removeprefix(UNTRAINED)
+    plain, _ = split_twin(str(name))
     path = Path(os.path.expanduser(plain))
     if plain in ("", BUNDLED) or not path.exists():
         return str(name)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...models.bundled import BUNDLED
-from ...models.untrained import UNTRAINED
+from ...models.untrained import split_twin
 
 #: Parameters that may name a file or a folder, and the values that never do.
 PLACES = {"model": (BUNDLED,), "prompts": ("pocket", "pile-10k")}
@@ -37,7 +37,7 @@ def _whole(value, known):
 
 def _split(value):
     """A model's name, behind its prefix."""
-    name = value.removeprefix(UNTRAINED)
+    name, _ = split_twin(value)
     return value[: len(value) - len(name)], name
 
 

@@ -14,12 +14,14 @@ True
 
 from .bootstrap import bootstrap_correlations, bootstrap_draws, bootstrap_interval, correlation_interval
 from .correlation import partial_correlation, pearson, spearman
+from .deals import Dealt, scores_elsewhere
 from .intervals import fisher_interval, mean_interval
 from .joint import joint_p_values, unit_covariances
 from .loss import loss_correlation, mean_log_frequency
 from .p_values import correlation_p_value, holm, p_text, sign_flip_p_value
 
 __all__ = [
+    "Dealt",
     "bootstrap_correlations",
     "bootstrap_draws",
     "bootstrap_interval",
@@ -34,6 +36,7 @@ __all__ = [
     "p_text",
     "partial_correlation",
     "pearson",
+    "scores_elsewhere",
     "sign_flip_p_value",
     "spearman",
     "unit_covariances",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import InputError
+from .deals import Dealt, rows
 
 ALL_UP_TO = 15  #: units up to which every pattern of signs is tried: 2**14 of them, as one sign may stay as it is
 
@@ -68,7 +69,7 @@ def standardized(x: ArrayLike) -> np.ndarray:
 
 
 def joint_p_values(
-    tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int = 42
+    tests: "Sequence[ArrayLike | Dealt]", n_random: int = 2**14, seed: int = 42
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Test many hypotheses on the same few units by sign flips, singly and all together.
 
@@ -93,7 +94,7 @@ def joint_p_values(
 
     Parameters
     ----------
-    tests : sequence of array_like, shape (unit,) or (option, unit)
+    tests : sequence of array_like, shape (unit,) or (option, unit), or of Dealt
         The scores of each test. NaN stands for a unit that says nothing, and counts as 0.
     n_random : int
         Number of patterns of signs, if there are more than 15 units; with fewer, all are tried.
@@ -115,6 +116,7 @@ def joint_p_values(
     See Also
     --------
     sign_flip_p_value : one test.
+    scores_elsewhere : scores at a place that other units choose.
     holm : the correction from p-values alone.
 
     Notes
@@ -141,13 +143,16 @@ def joint_p_values(
     return own_p_values(statistics), step_down(statistics), sign
 
 
-def flip_statistics(tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
+def flip_statistics(
+    tests: "Sequence[ArrayLike | Dealt]", n_random: int = 2**14, seed: int = 42
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the statistic of each test after each flip.
 
     Parameters
     ----------
     tests, n_random, seed
-        As in :func:`joint_p_values`.
+        As in :func:`joint_p_values`. Of a test whose place other units choose, the statistic of the data is the median
+        over all deals, and the mean scores are flipped.
 
     Returns
     -------
@@ -157,7 +162,7 @@ def flip_statistics(tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int
     sign : numpy.ndarray, shape (test,), int
         The side of the largest statistic.
     """
-    scores = [np.atleast_2d(np.nan_to_num(np.asarray(test, float))) for test in tests]
+    scores = [np.nan_to_num(rows(test)) for test in tests]  # type: ignore[arg-type]
     if not scores:
         return np.empty((0, 1)), np.empty(0, int)
     if len({one.shape[-1] for one in scores}) > 1:
@@ -165,14 +170,18 @@ def flip_statistics(tests: Sequence[ArrayLike], n_random: int = 2**14, seed: int
             "joint_p_values: the tests have different numbers of units: give NaN where a unit says nothing"
         )
     start = np.cumsum([0, *(len(one) for one in scores[:-1])])
-    rows = np.concatenate(scores)
-    size = np.sqrt((rows**2).sum(1, keepdims=True))
-    rows = rows / np.where(size > 0, size, 1)
-    observed = rows.sum(1)
+    every = np.concatenate(scores)
+    size = np.sqrt((every**2).sum(1, keepdims=True))
+    every = every / np.where(size > 0, size, 1)
+    observed = every.sum(1)
     best = [i + int(np.argmax(np.abs(observed[i : i + len(one)]))) for i, one in zip(start, scores, strict=True)]
-    sign = np.sign(np.round(observed[best], 9)).astype(int)
-    each = np.abs(rows @ sign_patterns(rows.shape[1], n_random, seed).T)
-    return np.round(np.maximum.reduceat(each, start, axis=0), 9), sign
+    signed = np.array(
+        [test.statistic if isinstance(test, Dealt) else observed[at] for test, at in zip(tests, best, strict=True)]
+    )
+    each = np.abs(every @ sign_patterns(every.shape[1], n_random, seed).T)
+    statistics = np.maximum.reduceat(each, start, axis=0)
+    statistics[:, 0] = np.abs(signed)
+    return np.round(statistics, 9), np.sign(np.round(signed, 9)).astype(int)
 
 
 def sign_patterns(n: int, n_random: int = 2**14, seed: int = 42) -> np.ndarray:
