@@ -53,8 +53,6 @@ globalThis.Laboratory = (() => {
     }
 
     remember() {
-      const text = this.names.map((name) => `${name}=${encodeURIComponent(this.values[name])}`).join("&");
-      window.history.replaceState(window.history.state, "", `#${text}`);
       const own = new URLSearchParams(this.names.map((name) => [name, this.values[name]]));
       window.history.replaceState(window.history.state, "", `#${this.name && `${this.name}&`}${own}`);
     }
