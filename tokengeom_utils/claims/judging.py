@@ -149,9 +149,10 @@ def question(
     number = max(1, int(np.ceil(needed * len(scores) - 1e-9)))
     asked = Question(name, unit, scores, words, "", size, remark, given, number, number if against is None else against)
     have = min(int(np.isfinite(rows(one)).any(0).sum()) for one in scores)
-    if have < MIN_UNITS:
-        return asked._replace(scores=(), why=without or f"{have} {unit}, at least {MIN_UNITS} are needed")
-    return asked
+    if have >= MIN_UNITS:
+        return asked
+    few = f"{have} {unit}, at least {MIN_UNITS} are needed" if have else f"no {unit} have a value"
+    return asked._replace(scores=(), why=without or few)
 
 
 def mean(values: np.ndarray, axis: int | None = None) -> Any:
