@@ -274,7 +274,8 @@ def _part(asked, p_value, adjusted, side):
     part = part._replace(size=asked.size, remark=asked.remark)
     several = f"{len(asked.scores)} tests, " if len(asked.scores) > 1 else ""
     numbers = f"{p_text(part.p_value)}, corrected {p_text(part.adjusted)}, {part.agreement} {asked.unit} agree"
-    return part._replace(test=f"{asked.words}, {several}{numbers}")
+    words = asked.words.replace("kind", asked.unit.removesuffix("s"))  # where the prompts are the units
+    return part._replace(test=f"{words}, {several}{numbers}")
 
 
 def _untested(asked):
