@@ -44,6 +44,8 @@ def test_too_few_kinds_are_untested_with_the_reason():
     assert outcomes(asked) == ["untested"] and "5 kinds, at least 6 are needed" in asked.why
     assert outcomes(question("a", np.where(np.arange(10) < MIN_UNITS, UP, np.nan))) == ["holds"]
     assert "5 prompts" in question("a", few, unit="prompts").why
+    assert question("a", np.full(10, np.nan)).why == "no kinds have a value"
+    assert question("a", few, without="the peak is the last layer").why == "the peak is the last layer"
 
 
 def test_a_part_of_several_tests_needs_its_share_of_them():

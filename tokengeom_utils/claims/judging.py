@@ -149,9 +149,10 @@ def question(
     number = max(1, int(np.ceil(needed * len(scores) - 1e-9)))
     asked = Question(name, unit, scores, words, "", size, remark, given, number, number if against is None else against)
     have = min(int(np.isfinite(rows(one)).any(0).sum()) for one in scores)
-    if have < MIN_UNITS:
-        return asked._replace(scores=(), why=without or f"{have} {unit}, at least {MIN_UNITS} are needed")
-    return asked
+    if have >= MIN_UNITS:
+        return asked
+    few = f"{have} {unit}, at least {MIN_UNITS} are needed" if have else f"no {unit} have a value"
+    return asked._replace(scores=(), why=without or few)
 
 
 def mean(values: np.ndarray, axis: int | None = None) -> Any:
@@ -273,7 +274,8 @@ def _part(asked, p_value, adjusted, side):
     part = part._replace(size=asked.size, remark=asked.remark)
     several = f"{len(asked.scores)} tests, " if len(asked.scores) > 1 else ""
     numbers = f"{p_text(part.p_value)}, corrected {p_text(part.adjusted)}, {part.agreement} {asked.unit} agree"
-    return part._replace(test=f"{asked.words}, {several}{numbers}")
+    words = asked.words.replace("kind", asked.unit.removesuffix("s"))  # where the prompts are the units
+    return part._replace(test=f"{words}, {several}{numbers}")
 
 
 def _untested(asked):
