@@ -8,7 +8,7 @@
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
 # make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, some minutes
-# make results  measure the surveys in data/results again, about 40 minutes on two cores
+# make results  measure the surveys in data/results again, about 45 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
@@ -97,16 +97,18 @@ stress: .venv/.test
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
-# The bundled surveys: the bundled model on all pocket prompts, and its untrained twin on some.
+# The bundled surveys: the bundled model on all pocket prompts, and on their first 256 tokens; its untrained twin on some.
 results: .venv/.test
 	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
+	@$(BIN)/tokengeom survey --profile standard --n-tokens 256 --scale-max 128 --shuffles 0,4 \
+	  --out _build/results/short.zarr
 	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 30 --n-shuffled 30 \
 	  --out _build/results/untrained.zarr
-	@for name in standard untrained; do \
+	@for name in standard short untrained; do \
 	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && \
 	  $(BIN)/tokengeom export _build/results/$$name.zarr _build/results/packed/$$name.zarr || exit 1; done
-	@for name in standard untrained; do \
+	@for name in standard short untrained; do \
 	  rm -rf data/results/$$name.zarr && mv _build/results/packed/$$name.zarr data/results/ || exit 1; done
 
 clean:

@@ -164,7 +164,7 @@ def _degrees(text):
 
 @app.command()
 def doctor(
-    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")],
 ) -> None:
     """Check every chunk of a survey against its checksum, and every value against its range.
 
@@ -187,7 +187,7 @@ def doctor(
 
 @app.command()
 def export(
-    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")],
     out: Annotated[Path, typer.Argument(help="File to write; it must end in .csv, .parquet, .nc, or .zarr.")],
 ) -> None:
     """Write a survey as a tidy table (CSV or Parquet), as NetCDF, or as a compact Zarr store."""
