@@ -97,20 +97,23 @@ stress: .venv/.test
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
 	@touch $@
 
-# The bundled surveys: the bundled model on all pocket prompts, its untrained twin on some, and other twins on fewer.
+# The bundled surveys: the bundled model on all pocket prompts, and on their first 256 tokens; its untrained twin on some,
+# and other twins on fewer.
 results: .venv/.test
 	@rm -rf _build/results
 	@$(BIN)/tokengeom survey --profile standard --out _build/results/standard.zarr
+	@$(BIN)/tokengeom survey --profile standard --n-tokens 256 --scale-max 128 --shuffles 0,4 \
+	  --out _build/results/short.zarr
 	@$(BIN)/tokengeom survey --profile standard --model untrained:smollm2-135m --n-prompts 30 --n-shuffled 30 \
 	  --out _build/results/untrained.zarr
-	@for name in standard untrained; do \
+	@for name in standard short untrained; do \
 	  $(BIN)/tokengeom doctor _build/results/$$name.zarr && \
 	  $(BIN)/tokengeom export _build/results/$$name.zarr _build/results/packed/$$name.zarr || exit 1; done
 	@for seed in 1 2 3; do \
 	  $(BIN)/tokengeom survey --profile standard --model untrained-$$seed:smollm2-135m --n-prompts 15 --n-shuffled 15 \
 	    --shuffles 0,5 --scale-max 8 --k-max 2 --out _build/results/twins/untrained-$$seed.zarr || exit 1; done
 	@$(BIN)/python data/make_twins.py _build/results/twins
-	@for name in standard untrained; do \
+	@for name in standard short untrained; do \
 	  rm -rf data/results/$$name.zarr && mv _build/results/packed/$$name.zarr data/results/ || exit 1; done
 
 clean:

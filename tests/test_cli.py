@@ -303,7 +303,7 @@ def test_an_array_that_may_not_be_read_is_not_called_damaged(monkeypatch):
         open_arrays(data_path("results", "standard.zarr"))
 
 
-@pytest.mark.parametrize("name", ["standard", "untrained"])
+@pytest.mark.parametrize("name", ["standard", "short", "untrained"])
 def test_the_doctor_knows_the_bundled_surveys_by_name(run, name):
     code, out, _ = run("doctor", name)
     assert code == 0 and f"{name}.zarr" in out

@@ -52,6 +52,8 @@ from .prompts.pocket import read_pocket_manifest as read_pocket_manifest
 from .prompts.prompt import Prompt as Prompt
 from .prompts.shuffle import prompt_seed as prompt_seed
 from .prompts.shuffle import shuffle_blocks as shuffle_blocks
+from .reports.report import Report as Report
+from .reports.report import report as report
 from .site import figures as figures
 from .site import words as words
 from .surveys import paper as paper

@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, survey, doctor, export, measure, fetch-model, fetch-texts.
+"""The command line: tokengeom book, survey, doctor, export, measure, report, fetch-model, fetch-texts.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -164,7 +164,7 @@ def _degrees(text):
 
 @app.command()
 def doctor(
-    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")],
 ) -> None:
     """Check every chunk of a survey against its checksum, and every value against its range.
 
@@ -187,7 +187,7 @@ def doctor(
 
 @app.command()
 def export(
-    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard or untrained.")],
+    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")],
     out: Annotated[Path, typer.Argument(help="File to write; it must end in .csv, .parquet, .nc, or .zarr.")],
 ) -> None:
     """Write a survey as a tidy table (CSV or Parquet), as NetCDF, or as a compact Zarr store."""
@@ -253,6 +253,39 @@ def measure(
     if out:
         write(as_survey(found, prompt, shuffle), out, replace=True)
         say(f"all observables are in {out}")
+
+
+@app.command()
+def report(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Text files; - is standard input.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "smollm2-135m",
+    results: Annotated[
+        str | None,
+        typer.Option(help="A survey made with this model, to compare with; if not given, a bundled one that fits."),
+    ] = None,
+    bos: Annotated[str, Bos] = "never",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffle and of the intervals.")] = 42,
+    out: Annotated[Path, typer.Option(help="Page to write; it must end in .html.")] = Path("report.html"),
+) -> None:
+    """Measure your own texts and write one page about them, with the prompts of a survey beside them.
+
+    All texts are measured at one length: 1,024 tokens, or 256 if one of them is shorter; with --results, that of the
+    survey.
+
+    Exit code 0: written. 2: bad input. 130: stopped by Ctrl-C.
+    """
+    from .models.bos import check_rule
+    from .reports.report import check_page
+    from .reports.report import report as make
+
+    check_rule(bos)
+    files = [text if str(text) == "-" else _text_file(text) for text in texts]
+    check_page(out, files)
+    from .console import note, say
+    from .reports.sources import read_sources
+
+    found = make(read_sources(files, sys.stdin.buffer), model, results, seed, bos, note)
+    say(f"the report is in {found.save(out)}")
 
 
 def _text_file(text):

@@ -41,6 +41,17 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+def note(text: str) -> None:
+    """Print one plain line on standard error, for commands whose standard output is their result.
+
+    Parameters
+    ----------
+    text : str
+        Printed as it is, without markup.
+    """
+    print(text, file=sys.stderr, flush=True)
+
+
 def never_fail_to_print() -> None:
     """Let standard output and standard error replace characters that they cannot encode.
 

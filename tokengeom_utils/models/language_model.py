@@ -80,13 +80,28 @@ class Tokens:
 
     def _ids(self, texts):
         """Token ids of each text."""
+        return self.encode([text.strip() for text in texts])["input_ids"]
+
+    def encode(self, texts: list[str], **options: bool) -> Any:
+        """Return all that the tokenizer finds for some texts, which :meth:`tokenize` takes the ids of.
+
+        Parameters
+        ----------
+        texts : list of str
+            Stripped.
+        **options
+            More of the tokenizer.
+
+        Returns
+        -------
+        transformers.BatchEncoding
+        """
         if self.tokenizer is None:
             raise InputError(f"{self.name} has no tokenizer: measure token ids, with tg.measure_tokens")
-        texts = [text.strip() for text in texts]
-        options = {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
+        options |= {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
         if type(self.tokenizer).__name__ != "MistralCommonBackend":  # it splits them always, and refuses the option
             options["split_special_tokens"] = True
-        return self.tokenizer(texts, **options)["input_ids"]
+        return self.tokenizer(texts, **options)
 
     def _warn_of_specials(self, text, ids, name):
         """Warn of special strings that the vocabulary lists as ordinary pieces, as those of SentencePiece's Unigram."""

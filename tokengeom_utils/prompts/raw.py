@@ -128,24 +128,51 @@ def read_text(path: Path) -> str:
     'naïve\\n'
     """
     data = read_bytes(path)
-    for start, name in FORMATS.items():
-        if data.startswith(start):
-            raise NotText(f"{path} is {name}: save its text as .txt")
     if data.startswith(GZIP):
         raise NotText(f"{path} is compressed with gzip: add .gz to its name")
-    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> str:
+    """Return the text that some bytes spell, in UTF-8, or in UTF-16 or UTF-32 if a byte-order mark says so.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        What the error calls them.
+
+    Returns
+    -------
+    str
+        With newlines as on Unix.
+
+    Raises
+    ------
+    NotText
+        If they are of another format or encoding, with the line.
+
+    Examples
+    --------
+    >>> decode(b"one\\r\\ntwo", "standard input")
+    'one\\ntwo'
+    """
+    for start, kind in FORMATS.items():
+        if data.startswith(start):
+            raise NotText(f"{name} is {kind}: save its text as .txt")
+    encoding = next((kind for mark, kind in MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         shown = encoding.removesuffix("-sig").upper()
         raise NotText(
-            f"{path} is not {shown} text (line {line}): convert it to UTF-8, or choose another file"
+            f"{name} is not {shown} text (line {line}): convert it to UTF-8, or choose another file"
         ) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise NotText(
-            f"{path} has a NUL character (line {line}), as UTF-16 without a byte-order mark has: save it as UTF-8"
+            f"{name} has a NUL character (line {line}), as UTF-16 without a byte-order mark has: save it as UTF-8"
         )
     return text

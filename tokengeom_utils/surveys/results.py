@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-COMMITTED = ("standard", "untrained")  #: names of the surveys in this repository
+COMMITTED = ("standard", "short", "untrained")  #: names of the surveys in this repository
 
 
 def survey_path(name: str | Path) -> Path:
@@ -29,9 +29,9 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
 
     Parameters
     ----------
-    path : path, "standard" or "untrained"
+    path : path, "standard", "short" or "untrained"
         A store written by :func:`tokengeom_utils.survey`; or the name of a survey in this repository: the bundled
-        model on all pocket prompts, or its untrained twin on some of them.
+        model on all pocket prompts, the same on their first 256 tokens, or its untrained twin on some of them.
 
     Returns
     -------
