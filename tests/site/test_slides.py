@@ -11,6 +11,7 @@ from tokengeom_utils.site.slides.selection import slides_of
 CHAPTER = """<html><body><article><section id="top"><h1>7. Clouds<a class="headerlink" href="#top">#</a></h1>
 <p>What are they, <a href="other.html#x">elsewhere</a>?</p>
 <div class="tip admonition"><p>In this chapter</p><ul><li>You count.</li></ul></div>
+<figure id="fig-first"><img src="../_images/a.svg"></figure>
 <section id="law"><h2>The law<a class="headerlink" href="#law">#</a></h2>
 <div class="proof definition admonition" id="def-a"><p class="admonition-title">Definition 7.1 (Cloud)</p>
 <section class="definition-content"><p>A set.</p>
@@ -35,13 +36,14 @@ def test_one_idea_is_one_slide_in_the_order_of_the_page():
     assert [(slide.kind, slide.title) for slide in found] == [
         ("title", "7. Clouds"),
         ("goals", "In this chapter"),
+        ("figure", "7. Clouds"),
         ("statement", "Definition 7.1 (Cloud)"),
         ("formula", "The law"),
         ("figure", "The law"),
         ("summary", "What to take away"),
     ]
     assert found[0].body == "<p>What are they, elsewhere?</p>"
-    assert "\\[b\\]" in found[3].body and "Then" in found[3].body and "Points." in found[4].body
+    assert "\\[b\\]" in found[4].body and "Then" in found[4].body and "Points." in found[5].body
 
 
 def test_no_code_no_solution_and_no_place_to_link_to():

@@ -54,21 +54,22 @@ def slides_of(page: str) -> list[Slide]:
     found = [Slide("title", _inner(heading), _outer(first) if first else "")]
     if goals := article.select_one("div.tip.admonition ul"):
         found.append(Slide("goals", "In this chapter", _outer(goals)))
+    found += _of_section(article, _inner(heading), within=None)  # what stands before the first section
     for section in article.select("section > section"):
-        heading = section.find("h2", recursive=False)
-        if heading and section.get("id") not in LEFT_OUT:
-            found += _of_section(section, _inner(heading))
+        name = section.find("h2", recursive=False)
+        if name and section.get("id") not in LEFT_OUT:
+            found += _of_section(section, _inner(name), within=section)
     return found
 
 
-def _of_section(section: Tag, title: str) -> Iterator[Slide]:
-    """The slides of one section."""
+def _of_section(section: Tag, title: str, within: Tag | None) -> Iterator[Slide]:
+    """The slides of one section; of an article those of its parts that are in no section below its heading."""
     if section.get("id") == SUMMARY:
         for item in section.find_all("ul", recursive=False):
             yield Slide("summary", title, _outer(item))
         return
     for part in section.select(WANTED):
-        if part.find_parent("details"):
+        if part.find_parent("details") or (within is None and _section_of(part)):
             continue
         if part.name == "figure":
             yield Slide("figure", title, _figure(part))
@@ -79,6 +80,11 @@ def _of_section(section: Tag, title: str) -> Iterator[Slide]:
                 yield Slide("formula", title, said + _outer(part))
         elif set(STATEMENTS) & set(_classes(part)):
             yield _statement(part)
+
+
+def _section_of(part: Tag) -> Tag | None:
+    """The section with a heading of the second level that a part is in."""
+    return next((one for one in part.find_parents("section") if one.find("h2", recursive=False)), None)
 
 
 def _statement(part: Tag) -> Slide:
