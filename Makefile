@@ -69,6 +69,7 @@ bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/python benchmarks/scaling.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/surveys.py
+	@$(BIN)/python benchmarks/chapters.py
 
 architectures: .venv/.test
 	@$(BIN)/python tests/architectures.py

@@ -130,7 +130,14 @@ def test_readme_has_the_two_commands_and_the_makefile_has_them_too():
 
 GUIDES = {
     name: (PROJECT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "CONTRIBUTING.md", "book/rerun.md", "benchmarks/README.md", "data/README.md")
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "book/rerun.md",
+        "book/teaching.md",
+        "benchmarks/README.md",
+        "data/README.md",
+    )
 }
 COMMANDS = sorted(
     {

@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, survey, doctor, export, measure, report, fetch-model, fetch-texts.
+"""The command line: tokengeom book, slides, survey, doctor, export, measure, report, fetch-model, fetch-texts.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -73,6 +73,23 @@ def pdf(
     from .site.pdf import write_pdf
 
     write_pdf(site, out, solutions)
+
+
+@app.command()
+def slides(
+    chapters: Annotated[
+        list[str] | None, typer.Argument(metavar="[CHAPTER]...", help="Such as intrinsic_dimension; all if none given.")
+    ] = None,
+    site: Annotated[Path, typer.Option(help="The folder html of a built book.")] = Path("_build/quick/html"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("_build/slides"),
+) -> None:
+    """Make slides of chapters, which open in a browser without a network.
+
+    They hold the goals, definitions and statements, numbered formulas, figures, and what to take away.
+    """
+    from .site.slides.deck import write_slides
+
+    write_slides(site, out, chapters or ())
 
 
 @app.command()

@@ -18,7 +18,7 @@ from .inputs import locations
 
 PACKAGE = Path(__file__).parents[2]
 #: Parts of the package that no chapter reaches.
-UNREACHED = ("cli.py", "site/build", "site/explorer")
+UNREACHED = ("cli.py", "site/build", "site/explorer", "site/slides")
 
 
 @dataclass(frozen=True)
