@@ -1,14 +1,15 @@
-// The explorer, its page: settings, tokens, and words. explorer_data.js has the clouds, explorer_pictures.js the
-// pictures, and laboratory.js the controls.
+// The explorer, its page: settings, playing, and words. explorer_data.js has the clouds, explorer_pictures.js the
+// pictures, explorer_text.js the text of the prompt, and laboratory.js the controls.
 (async () => {
-  const { angles, drawCloud, drawCurve, layersAt, mix, palette } = globalThis.ExplorerPictures;
+  const { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, tokenAt, viewOf } = globalThis.ExplorerPictures;
+  const { Text, visible } = globalThis.ExplorerText;
   const { Settings, button, make } = globalThis.Laboratory;
   const root = document.getElementById("laboratory");
   if (!root) return;
 
-  const [PACE, GLIDE] = [900, 450]; // milliseconds for each layer while playing, and of them for the way there
+  const [REST, GLIDE] = [350, 450]; // milliseconds at each layer while playing, and from one to the next
   const GLIDES = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let distance = 1.45; // of the eye, in sides of the box
+  const STILL = 5; // pixels that a finger may move in a tap
 
   let index;
   try {
@@ -24,15 +25,17 @@
   }
   const last = index.layers - 1;
   const prompts = Object.fromEntries(index.prompts.map((prompt) => [prompt.id, prompt]));
+  const count = (value) => value.toLocaleString("en-US");
 
   // --- Settings ---
 
   const COLORS = {
-    local: "local dimension",
-    loss: "loss",
-    position: "position in the prompt",
     times: "frequency in the prompt",
-    rank: "rank as a neighbor of the chosen token",
+    position: "position",
+    origin: "position before shuffling",
+    loss: "loss",
+    local: "local dimension",
+    rank: "rank as a neighbor",
   };
   const order = (degree) => {
     const blocks = 4 ** degree;
@@ -46,22 +49,21 @@
       usual: index.prompts[0].id,
       values: named(Object.keys(prompts), (id) => `${prompts[id].kind} (${id})`),
     },
-    degree: { label: "Tokens", usual: 0, values: named(index.degrees, order) },
-    color: { label: "Color", usual: "local", values: COLORS },
+    degree: { label: "Order of the tokens", usual: 0, values: named(index.degrees, order) },
+    color: { label: "Color", usual: "times", values: COLORS },
     k: { label: "Neighbors", usual: 4, values: named([1, 2, 4, 8].filter((k) => k <= index.k), String) },
-    token: { label: "Chosen token (0: none)", usual: 0, range: [0, index.tokens, 1], typed: true },
-    layer: { label: "Layer", usual: Math.round(last / 3), range: [0, last, 1] },
+    token: { label: "Token (0 for none)", usual: 0, range: [0, index.tokens, 1], typed: true },
+    layer: { label: "Layer", usual: 0, range: [0, last, 1] },
     turn: { label: "Turn", usual: 30, range: [-180, 180, 2], unit: "°" },
     tilt: { label: "Tilt", usual: 20, range: [-88, 88, 2], unit: "°" },
+    zoom: { label: "Zoom", usual: 1, range: [0.5, 6, 0.1], unit: "×" },
   };
+  const VIEW = ["turn", "tilt", "zoom"];
+  const SAME_CURVES = [...VIEW, "color", "k", "token", "find", "play"];
 
-  // Not every prompt is there at every degree.
-  function agree(values, latest) {
-    const has = ({ degrees }) => degrees.includes(values.degree);
-    if (!has(prompts[values.prompt])) {
-      if (latest === "degree") values.prompt = index.prompts.find(has).id;
-      else values.degree = 0;
-    }
+  // Not every prompt is there at every degree; what is not cannot be chosen.
+  function agree(values) {
+    if (!prompts[values.prompt].degrees.includes(values.degree)) values.degree = 0;
     return values;
   }
 
@@ -85,59 +87,67 @@
   resolve();
   window.addEventListener("hashchange", resolve); // before the settings follow
 
+  let [playing, stepping] = [false, false];
   const settings = new Settings(CONTROLS, agree, (name) => {
-    if (playing && name !== "layer") stop();
-    show(name);
+    if (playing && !stepping && !SAME_CURVES.includes(name)) stop();
+    if (VIEW.includes(name) && HAS_DEPTH) turn();
+    else show(name);
     if (!name) root.scrollIntoView({ block: "start" });
   });
 
   // --- Elements ---
 
-  const scene = make("div", { class: "explorer-scene" });
+  const scene = make("div", { class: "explorer-scene", role: "img", "aria-describedby": "explorer-about" });
   const legend = make("div", { class: "explorer-legend", "aria-hidden": "true" });
   const play = button("Play", () => (playing ? stop() : start()));
   const back = button("Back", () => step(-1), { "aria-label": "One layer back" });
   const forth = button("Forward", () => step(1), { "aria-label": "One layer forward" });
-  const about = make("p", { class: "explorer-about" });
+  const reset = button("Reset view", () => settings.set({ turn: 30, tilt: 20, zoom: 1 }));
+  const about = make("p", { class: "explorer-about", id: "explorer-about" });
   const CURVES = Object.keys(index.curves);
   const curves = Object.fromEntries(CURVES.map((name) => [name, make("div", { class: "explorer-plot", role: "img" })]));
   const values = Object.fromEntries(CURVES.map((name) => [name, make("span")]));
   const search = make("input", { type: "search", id: "lab-find", autocomplete: "off", spellcheck: "false" });
   const matches = make("span", { class: "explorer-count" });
   const next = button("Next", () => choose(following(found)), { "aria-label": "Choose the next token found" });
-  const panel = make("section", { class: "explorer-token", "aria-label": "The chosen token" });
-  const text = make("div", { class: "explorer-text", tabindex: "0", role: "listbox", "aria-label": "Text of the prompt, token by token" });
-  const source = make("p", { class: "explorer-source" });
+  const panel = make("section", { class: "explorer-token", tabindex: "-1", "aria-label": "The chosen token" });
+  const text = new Text((i) => choose(i));
+  const only = make("span", { class: "explorer-count" });
+  const source = make("p", { class: "explorer-note" });
   const status = make("p", { class: "visually-hidden", role: "status" });
   const box = (...names) => names.map((name) => settings.boxes[name]);
-  const form = make("form", { class: "lab-controls", "aria-label": "What is shown" }, ...box("prompt", "degree", "color", "k", "token"),
+  settings.boxes.degree.append(only);
+  const form = make("form", { class: "lab-controls", "aria-label": "What is shown" },
+    ...box("prompt", "degree", "color", "k", "token"),
     make("div", { class: "lab-control" }, make("label", { for: "lab-find" }, "Find a token"),
       make("div", { class: "lab-row" }, search, next), matches));
   form.addEventListener("submit", (event) => event.preventDefault());
 
   // --- Tokens ---
 
-  let [cloud, looks, found, options] = [null, [], [], []];
+  let [cloud, colors, found] = [null, [], []];
   let drawn = {}; // the cloud, the layer, and the coordinates in the picture
 
-  // White space that a reader could not see.
-  const visible = (word) => word.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ +| +$/g, (gap) => "␣".repeat(gap.length)) || "∅";
-  const most = (index.steps.none - 1) * index.steps.local; // a larger dimension is stored as this
-  const ofDimension = (value, digits = 1) => (value >= 0.999 * most ? `above ${number(0.999 * most, 0)}` : number(value, digits));
   const quoted = (i) => `“${visible(cloud.text[i])}”`;
-  const chosen = () => (settings.values.token ? settings.values.token - 1 : null);
+  const chosen = () => (cloud && settings.values.token ? settings.values.token - 1 : null);
   const number = (value, digits = 2) => value.toFixed(digits).replace("-", "\u2212");
-  const choose = (i) => { if (i !== undefined) settings.set({ token: i + 1 }); };
+  const percent = (value) => `${Math.round(100 * value)}%`;
+  const most = 0.999 * (index.steps.none - 1) * index.steps.local; // a larger dimension is stored as this
+  const choose = (i) => { if (i !== undefined) settings.set({ token: i === null ? 0 : i + 1 }); };
 
   function following(places) {
     const from = chosen() ?? -1;
     return places.find((i) => i > from) ?? places[0];
   }
 
+  // Whole tokens, or parts of tokens if there is none.
   function lookFor() {
     const word = search.value.trim().toLowerCase();
-    found = word ? cloud.text.flatMap((part, i) => (part.toLowerCase().includes(word) ? [i] : [])) : [];
-    matches.textContent = word ? `${found.length} of ${cloud.n.toLocaleString("en-US")} tokens` : "";
+    const all = word && cloud ? cloud.text.map((_, i) => i) : [];
+    const having = (test) => all.filter((i) => test(cloud.text[i].toLowerCase()));
+    const whole = having((part) => part.trim() === word);
+    found = whole.length ? whole : having((part) => part.includes(word));
+    matches.textContent = word && cloud ? `${count(found.length)} of ${count(cloud.n)} tokens` : "";
     next.disabled = !found.length;
   }
 
@@ -145,14 +155,17 @@
   function scale() {
     const { color, layer } = settings.values;
     const token = chosen();
+    const place = (value) => count(Math.round(value) + 1);
     return {
       local: () => { // a ratio between two dimensions counts, not their difference
         const [low, high] = cloud.range("local", 0.02, 0.98).map(Math.log);
         return [cloud.localIn(layer).map(Math.log), [low, high], (value) => number(Math.exp(value), 0)];
       },
       loss: () => [cloud.loss, [0, cloud.range("loss", 0, 0.98)[1]], (value) => `${number(value, 1)} nats`],
-      position: () => [cloud.text.map((_, i) => i), [0, cloud.n - 1], (value) => (value + 1).toLocaleString("en-US")],
-      times: () => [cloud.times.map(Math.log), [0, Math.log(Math.max(...cloud.times, 2))], (value) => `${Math.round(Math.exp(value))}×`],
+      position: () => [cloud.text.map((_, i) => i), [0, cloud.n - 1], place],
+      origin: () => [cloud.origin, [0, cloud.n - 1], place],
+      times: () => [cloud.times.map(Math.log), [0, Math.log(Math.max(...cloud.times, 2))],
+        (value) => `${Math.round(Math.exp(value))}×`],
       rank: () => {
         const rank = new Map(token === null ? [] : cloud.neighbors(layer, token, index.k).map((i, at) => [i, at + 1]));
         return [cloud.text.map((_, i) => rank.get(i) ?? NaN), [1, index.k], (value) => number(value, 0)];
@@ -162,23 +175,26 @@
 
   // --- Showing ---
 
-  const DRAWN = ["color", "k", "token", "turn", "tilt", "find"]; // settings that leave the curves as they are
   let latest = 0; // what was asked for last, since clouds load while a reader goes on
 
   async function show(name) {
     latest += 1;
     const mine = latest;
+    await new Promise(requestAnimationFrame); // many changes at once are drawn once
+    if (mine !== latest) return;
     const wanted = cloudName(settings.values);
-    let loaded;
+    const slow = window.setTimeout(() => { if (mine === latest) about.textContent = "Loading …"; }, 150);
+    let loaded = null;
     try {
-      const slow = window.setTimeout(() => { about.textContent = "Loading …"; }, 150);
       loaded = await globalThis.ExplorerData.cloud(index, wanted);
-      window.clearTimeout(slow);
     } catch (error) {
-      about.textContent = `This cloud cannot be shown: ${error.message}.`;
+      if (mine === latest) fail(error);
       return;
+    } finally {
+      window.clearTimeout(slow);
     }
     if (mine !== latest) return;
+    root.classList.remove("explorer-failed");
     if (loaded !== cloud) {
       cloud = loaded;
       layText();
@@ -187,31 +203,41 @@
     await draw(name);
     if (mine !== latest) return;
     root.dataset.shown = `${wanted} ${settings.values.layer}`; // for tests
-    if (!DRAWN.includes(name)) await drawCurves(mine);
+    if (!SAME_CURVES.includes(name)) await drawCurves(mine);
+  }
+
+  function fail(error) {
+    stop();
+    [cloud, drawn] = [null, {}];
+    text.lay([]);
+    lookFor();
+    panel.replaceChildren();
+    root.classList.add("explorer-failed");
+    about.textContent = `This cloud cannot be shown: ${error.message}.`;
   }
 
   async function draw(name) {
-    const { layer, color, k } = settings.values;
+    const { layer, color, k, prompt, degree } = settings.values;
     const token = chosen();
-    const colors = palette(root);
+    const style = palette(root);
     const [numbers, [low, high], say] = scale();
-    looks = Array.from(numbers, (value) =>
-      (Number.isNaN(value) ? colors.none : mix(colors.ramp, (value - low) / (high - low || 1))));
+    const nothing = color === "rank" ? "rgba(128,128,128,0.25)" : style.none;
+    colors = Array.from(numbers, (value) =>
+      (Number.isNaN(value) ? nothing : mix(style.ramp, (value - low) / (high - low || 1))));
     const here = token === null ? [] : cloud.neighbors(layer, token, k);
     const later = token === null || layer === last ? [] : cloud.neighbors(layer + 1, token, k);
-    const view = { turn: settings.values.turn, tilt: settings.values.tilt, distance };
-    const picture = {
-      axes: cloud.axes(layer),
-      rim: index.rim,
-      far: cloud.far[layer],
-      colors: looks,
-      names: cloud.text.map((_, i) => hover(i, layer)),
-      view,
-      marks: { token, here, next: later, found },
-    };
-    legend.style.setProperty("--ramp", colors.ramp.join(","));
-    legend.replaceChildren(make("span", {}, COLORS[color]), make("span", {}, say(low)), make("span", { class: "ramp" }), make("span", {}, say(high)));
-    paintText();
+    legend.style.setProperty("--ramp", style.ramp.join(","));
+    legend.replaceChildren(make("span", {}, COLORS[color]), make("span", {}, say(low)), make("span", { class: "ramp" }),
+      make("span", {}, say(high)));
+    text.paint(numbers.length && color === "rank"
+      ? colors.map((one) => (one === nothing ? "transparent" : one)) : colors, token, found);
+    Object.values(settings.boxes.degree.querySelectorAll("option")).forEach((option) => {
+      option.disabled = !prompts[prompt].degrees.includes(Number(option.value));
+    });
+    const shuffled = index.prompts.filter(({ degrees }) => degrees.length > 1).map(({ kind }) => kind);
+    only.textContent = prompts[prompt].degrees.length > 1 || !shuffled.length ? ""
+      : `This prompt is here in order only; shuffled are ${shuffled.join(", ")}.`;
+    scene.setAttribute("aria-label", `The ${count(cloud.n)} tokens of ${prompt}, ${order(degree)}, in layer ${layer}`);
     describe(token, here, later);
     CURVES.forEach((curve) => {
       const value = curveOf(curve, settings.values)[layer];
@@ -219,29 +245,32 @@
       curves[curve].setAttribute("aria-label",
         `${index.curves[curve].label} by layer; in layer ${layer} it is ${values[curve].textContent}`);
     });
-    if (!playing || layer === last) {
-      status.textContent = `Layer ${layer}: dimension ${values[CURVES[0]].textContent}, overlap ${values[CURVES[1]].textContent}, `
-        + `cosine similarity ${values[CURVES[2]].textContent}.${name === "token" && token !== null ? ` Token ${token + 1}, ${quoted(token)}.` : ""}`;
-    }
-    await move(picture, layer);
-    listen();
+    announce(name, token);
+    await move({
+      axes: cloud.axes(layer),
+      rim: index.rim,
+      atRim: cloud.rim[layer],
+      colors,
+      names: cloud.text.map((_, i) => hover(i, layer)),
+      marks: { token, here, next: later, found },
+    }, layer);
   }
 
   // From layer to layer the tokens glide, so that a reader can follow them.
   async function move(picture, layer) {
     const [mine, began] = [latest, performance.now()];
     const from = GLIDES && drawn.cloud === cloud && Math.abs(drawn.layer - layer) === 1 ? drawn.axes : null;
-    const draw = (axes) => {
+    const at = (axes) => {
       drawn = { cloud, layer, axes };
-      return drawCloud(scene, { ...picture, axes });
+      return drawCloud(scene, { ...picture, axes, held: Boolean(grip), view: settings.values });
     };
     for (let share = 0; from && share < 1; share = (performance.now() - began) / GLIDE) {
       const eased = share * share * (3 - 2 * share);
-      await draw(picture.axes.map((axis, at) => axis.map((end, i) => from[at][i] + eased * (end - from[at][i]))));
+      await at(picture.axes.map((axis, which) => axis.map((end, i) => from[which][i] + eased * (end - from[which][i]))));
       await new Promise(requestAnimationFrame);
       if (mine !== latest) return; // something else is wanted by now
     }
-    await draw(picture.axes);
+    await at(picture.axes);
   }
 
   // One curve after the other, so that the page answers in between.
@@ -256,176 +285,235 @@
     }
   }
 
+  // --- Words ---
+
+  function dimension(i, layer) {
+    const local = cloud.localIn(layer)[i];
+    if (Number.isNaN(local)) return "no local dimension, because another token is equal";
+    if (local >= most) return "no meaningful local dimension: all others are about equally far";
+    return `local dimension ${number(local, 1)} ± ${number(local / Math.sqrt(index.local - 2), 1)}`;
+  }
+
   function hover(i, layer) {
     const loss = Number.isNaN(cloud.loss[i]) ? "not predicted" : `loss ${number(cloud.loss[i])} nats`;
-    const local = cloud.localIn(layer)[i];
-    const dimension = Number.isNaN(local) ? "no local dimension: equal tokens" : `local dimension ${ofDimension(local)}`;
-    const out = i in cloud.far[layer] ? `<br>${number(cloud.far[layer][i], 1)} times as far out as usual` : "";
+    const out = i in cloud.rim[layer] ? `<br>${number(cloud.rim[layer][i], 1)} times as far out as usual` : "";
     const word = visible(cloud.text[i]).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-    return `<b>${word}</b>  token ${i + 1}<br>${loss}<br>${dimension}${out}`;
+    return `<b>${word}</b>  token ${i + 1}<br>${loss}<br>${dimension(i, layer)}${out}`;
+  }
+
+  // What changed, and nothing else.
+  function announce(name, token) {
+    const { layer, prompt, degree } = settings.values;
+    if (playing && layer !== last) return;
+    if (VIEW.includes(name) || name === "play") return;
+    if (name === "color" || name === "k") return;
+    const parts = [];
+    if (name === "find") parts.push(matches.textContent);
+    else if (name === "token") parts.push(token === null ? "No token is chosen" : `Token ${token + 1}, ${quoted(token)}, ${dimension(token, layer)}`);
+    else {
+      if (name !== "layer") parts.push(`${prompt}, ${order(degree)}`);
+      const [id, overlap, cosine] = CURVES.map((curve) => values[curve].textContent);
+      parts.push(`Layer ${layer}: dimension ${id}, overlap ${overlap}, cosine similarity ${cosine}`);
+    }
+    status.textContent = `${parts.join(". ")}.`;
   }
 
   function describe(token, here, later) {
     const { layer, k } = settings.values;
-    const [share, kept] = [cloud.share[layer], cloud.kept[layer]];
-    const far = Object.entries(cloud.far[layer]).sort((a, b) => b[1] - a[1]);
-    const percent = (value) => `${Math.round(100 * value)}%`;
-    const outside = far.length
-      ? ` Too far out for the box, so drawn nearer, as ${far.length === 1 ? "a diamond" : "diamonds"}: `
-        + far.slice(0, 3).map(([i, times]) => `${quoted(Number(i))}, ${number(times, 1)} times as far as usual`).join("; ")
-        + (far.length > 3 ? `; and ${far.length - 3} more.` : ".") : "";
-    about.textContent = `Layer ${layer} of ${last}. The picture holds ${share === null ? "none" : percent(share)} of the variance; `
-      + `of the nearest neighbors that you see, ${percent(kept)} are nearest neighbors in the cloud.${outside}`;
-    play.textContent = playing ? "Pause" : "Play";
-    [back.disabled, forth.disabled] = [layer === 0, layer === last];
+    const [share, kept, left] = [cloud.share[layer], cloud.kept[layer], cloud.left[layer].length];
+    const far = Object.entries(cloud.rim[layer]).sort((a, b) => b[1] - a[1]);
+    const tokens = (n) => (n === 1 ? "one token" : `${count(n)} tokens`);
+    const parts = [
+      `Layer ${layer} of ${last}.`,
+      `The picture holds ${share === null ? "none" : percent(share)} of the variance`
+        + (kept === null ? "." : `; of the nearest neighbors that you see, ${percent(kept)} are nearest neighbors in the cloud.`),
+    ];
+    if (left) parts.push(`${tokens(left)[0].toUpperCase()}${tokens(left).slice(1)}, far from all others, had no say in it.`);
+    if (far.length) {
+      const [i, times] = far[0];
+      const other = far.length > 1 ? `, and ${tokens(far.length - 1)} more` : "";
+      parts.push(`Too far out for the box and drawn at its edge: ${quoted(Number(i))}, `
+        + `${number(times, 1)} times as far as usual${other}.`);
+    }
+    about.textContent = parts.join(" ");
+    [back, forth].forEach((one, at) => one.setAttribute("aria-disabled", String(layer === [0, last][at])));
     const all = cloud.overlap(layer, k);
     const mean = Number.isNaN(all) ? "" : `Over all tokens, ${percent(all)} of the ${k} nearest neighbors stay.`;
     if (token === null) {
       panel.replaceChildren(make("p", {}, `Choose a token: in the cloud, in the text, or by a search. ${mean}`));
       return;
     }
-    const local = cloud.localIn(layer)[token];
-    const error = local / Math.sqrt(index.local - 2);
     const facts = [
       Number.isNaN(cloud.loss[token]) ? "it comes first, so it is not predicted" : `loss ${number(cloud.loss[token])} nats`,
       cloud.times[token] > 1 ? `${cloud.times[token]} times in this prompt` : "once in this prompt",
-      Number.isNaN(local) ? "no local dimension, because another token is equal" : `local dimension ${ofDimension(local)} ± ${number(error, 1)}`,
+      dimension(token, layer),
     ];
     const list = (title, places, other) => make("div", {}, make("p", { class: "explorer-title" }, title),
-      make("ol", {}, ...places.map((i) => make("li", {}, button(visible(cloud.text[i]), () => choose(i), {
+      make("ol", {}, ...places.map((i) => make("li", {}, button(visible(cloud.text[i]), () => {
+        choose(i);
+        panel.focus({ preventScroll: true }); // the button is gone
+      }, {
         class: other.includes(i) ? "btn btn-sm stays" : "btn btn-sm",
         "aria-label": `Choose token ${i + 1}, ${visible(cloud.text[i])}${other.includes(i) ? ", a neighbor in both layers" : ""}`,
-      }), ` ${(i + 1).toLocaleString("en-US")}`))));
+      }), ` ${count(i + 1)}`))));
     const stay = here.filter((i) => later.includes(i)).length;
+    const clear = button("Clear", () => {
+      choose(null);
+      panel.focus({ preventScroll: true });
+    }, { "aria-label": "Clear the chosen token" });
     panel.replaceChildren(
-      make("p", {}, make("strong", {}, quoted(token)), ` is token ${(token + 1).toLocaleString("en-US")}: ${facts.join("; ")}.`),
+      make("p", {}, make("strong", {}, quoted(token)), ` is token ${count(token + 1)}: ${facts.join("; ")}. `, clear),
       make("div", { class: "explorer-lists" }, list(`Nearest in layer ${layer}`, here, later),
         ...(layer === last ? [] : [list(`Nearest in layer ${layer + 1}`, later, here)])),
-      make("p", {}, layer === last ? "" : `${stay} of ${here.length} stay (bold), an overlap of ${number(stay / here.length)} at this token. ${mean}`),
+      make("p", {}, layer === last ? "" : `${stay} of ${here.length} stay in the next layer (bold), an overlap of `
+        + `${number(stay / here.length)} at this token. ${mean}`),
     );
   }
 
-  // --- The text ---
-
   function layText() {
-    options = cloud.text.map((word, i) => make("span", { id: `token-${i}`, role: "option", "aria-selected": "false" },
-      word.includes("\n") ? word.replaceAll("\n", "⏎\n") : word || "∅"));
-    text.replaceChildren(...options);
+    text.lay(cloud.text);
     const { source: from, id } = prompts[settings.values.prompt];
-    source.textContent = from ? `The text of ${id}: ${from}.` : "";
+    source.textContent = `Model: ${index.model}. ${from ? `Text of ${id}: ${from}.` : ""}`;
   }
 
-  function paintText() {
-    const token = chosen();
-    const isFound = new Set(found);
-    options.forEach((option, i) => {
-      const [r, g, b] = looks[i].match(/\d+/g)?.map(Number) || [];
-      option.style.background = looks[i];
-      // Black or white, whichever is easier to read there.
-      option.style.color = looks[i].startsWith("rgb") && 0.2126 * r ** 2.2 + 0.7152 * g ** 2.2 + 0.0722 * b ** 2.2 < 0.18 * 255 ** 2.2 ? "#fff" : "#000";
-      option.className = [isFound.has(i) && "found", i === token && "chosen"].filter(Boolean).join(" ");
-      option.setAttribute("aria-selected", String(i === token));
-    });
-    if (token === null) text.removeAttribute("aria-activedescendant");
-    else {
-      text.setAttribute("aria-activedescendant", options[token].id);
-      const [at, high] = [options[token].offsetTop, text.clientHeight];
-      if (at < text.scrollTop || at > text.scrollTop + high - 30) text.scrollTop = at - high / 2; // not the page
-    }
-  }
-
-  text.addEventListener("click", (event) => {
-    const option = event.target.closest("[role=option]");
-    if (option) choose(options.indexOf(option));
-  });
-  text.addEventListener("keydown", (event) => {
-    const from = chosen() ?? -1;
-    const to = {
-      ArrowRight: from + 1, ArrowDown: from + 10, ArrowLeft: from - 1, ArrowUp: from - 10, Home: 0, End: cloud.n - 1,
-    }[event.key];
-    if (event.key === "Escape") settings.set({ token: 0 });
-    if (to === undefined) return;
-    event.preventDefault();
-    choose(Math.max(0, Math.min(cloud.n - 1, to)));
-  });
   search.addEventListener("input", () => {
     lookFor();
-    show("find");
+    if (cloud) show("find");
   });
   search.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(following(found)); });
 
   // --- Mouse and touch ---
 
-  function listen() {
-    if (scene.dataset.listens) return;
-    scene.dataset.listens = "yes";
-    scene.on("plotly_click", ({ points: [point] }) => {
-      if (point.customdata !== undefined) choose(Number(point.customdata));
-    });
-    scene.on("plotly_relayout", (change) => {
-      if (!change["scene.camera"]) return;
-      const { turn, tilt, ...rest } = angles(change["scene.camera"]);
-      distance = rest.distance;
-      settings.values = { ...settings.values, turn: Math.round(turn), tilt: Math.round(tilt) };
-      settings.write();
-      settings.remember();
+  let grip = null; // where a hand took hold of the cloud
+  let [still, turning] = [true, false];
+  const touches = new Map();
+
+  // The picture follows the sliders, and takes no more steps than a screen can show.
+  function turn() {
+    if (turning) return;
+    turning = true;
+    requestAnimationFrame(() => {
+      turning = false;
+      if (cloud) look(scene, settings.values);
     });
   }
 
-  CURVES.forEach((name) => curves[name].addEventListener("click", (event) => {
-    const [left, right] = layersAt(curves[name]);
-    const share = (event.clientX - left) / (right - left);
-    settings.set({ layer: Math.round(share * (last + 1) - 0.5) });
-  }));
+  scene.addEventListener("pointerdown", (event) => {
+    still = true;
+    grip = { x: event.clientX, y: event.clientY, ...settings.values };
+    if (event.pointerType === "touch") touches.set(event.pointerId, [event.clientX, event.clientY]);
+  }, true);
+
+  const spread = () => {
+    const [[ax, ay], [bx, by]] = [...touches.values()];
+    return Math.hypot(ax - bx, ay - by);
+  };
+
+  // A finger to the side turns, two fingers zoom, and a finger up or down scrolls the page.
+  window.addEventListener("pointermove", (event) => {
+    if (!grip) return;
+    if (Math.hypot(event.clientX - grip.x, event.clientY - grip.y) > STILL) still = false;
+    if (!touches.has(event.pointerId)) return;
+    const before = touches.size === 2 ? spread() : null;
+    touches.set(event.pointerId, [event.clientX, event.clientY]);
+    if (before) settings.set({ zoom: settings.values.zoom * (spread() / before) }, false);
+    else if (!still && touches.size === 1) {
+      const turned = grip.turn - (event.clientX - grip.x) / 2 + 180;
+      settings.set({ turn: turned - 360 * Math.floor(turned / 360) - 180 }, false);
+    }
+  });
+
+  function letGo(event) {
+    touches.delete(event.pointerId);
+    if (!grip || touches.size) return;
+    const byMouse = event.pointerType !== "touch";
+    grip = null;
+    const within = byMouse ? 8 : 20; // a finger is wider than an arrow
+    if (still && event.type === "pointerup" && drawn.axes) {
+      const picture = { axes: drawn.axes, rim: index.rim, view: settings.values };
+      choose(tokenAt(scene, picture, event.clientX, event.clientY, within) ?? undefined);
+    } else if (byMouse && HAS_DEPTH) settings.set(viewOf(scene));
+    else settings.remember();
+  }
+  window.addEventListener("pointerup", letGo);
+  window.addEventListener("pointercancel", letGo);
+  // Fingers are followed above; plotly would keep the page from scrolling.
+  ["touchstart", "touchmove", "touchend"].forEach((kind) =>
+    scene.addEventListener(kind, (event) => event.stopPropagation(), { capture: true, passive: true }));
+  // A wheel scrolls the page, and zooms with Ctrl, as it does where two fingers pinch a touchpad.
+  scene.addEventListener("wheel", (event) => {
+    event.stopPropagation();
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    settings.set({ zoom: settings.values.zoom * Math.exp(-event.deltaY / 200) });
+  }, { capture: true, passive: false });
+
+  // Plotly lays something over the page while a button is down, so that a click ends outside the curve.
+  CURVES.forEach((name) => curves[name].addEventListener("pointerdown", (event) => {
+    const up = (end) => {
+      if (Math.hypot(end.clientX - event.clientX, end.clientY - event.clientY) > STILL) return;
+      const [left, right] = layersAt(curves[name]);
+      settings.set({ layer: Math.round(((end.clientX - left) / (right - left)) * (last + 1) - 0.5) });
+    };
+    window.addEventListener("pointerup", up, { once: true });
+    window.addEventListener("pointercancel", () => window.removeEventListener("pointerup", up), { once: true });
+  }, true));
 
   // --- Playing ---
-
-  let playing = null;
 
   function step(by) {
     stop();
     settings.set({ layer: settings.values.layer + by });
   }
 
-  function start() {
-    if (settings.values.layer === last) settings.set({ layer: 0 }, false);
-    playing = window.setInterval(() => {
-      if (settings.values.layer === last) stop();
-      else settings.set({ layer: settings.values.layer + 1 }, false);
-    }, PACE);
+  const toLayer = (layer) => {
+    stepping = true;
+    settings.set({ layer }, false);
+    stepping = false;
+  };
+
+  async function start() {
+    playing = true;
     play.textContent = "Pause";
+    if (settings.values.layer === last) toLayer(0);
+    const isThere = () => drawn.layer === settings.values.layer && root.dataset.shown?.endsWith(` ${drawn.layer}`);
+    while (playing) {
+      await new Promise((done) => { window.setTimeout(done, REST); });
+      if (!playing) return;
+      if (settings.values.layer === last) stop();
+      else if (isThere()) toLayer(settings.values.layer + 1); // a slow machine takes its time
+    }
   }
 
   function stop() {
     if (!playing) return;
-    window.clearInterval(playing);
-    playing = null;
+    playing = false;
     play.textContent = "Play";
-    settings.remember();
-    show("play");
+    if (window.location.hash.includes("=") || !window.location.hash) settings.remember();
   }
 
   // --- The page ---
 
   const caption = {
-    intrinsic_dimension: "Intrinsic dimension, at range scaling 2",
-    neighborhood_overlap: "Neighborhood overlap with the next layer, k = 2",
+    intrinsic_dimension: "Intrinsic dimension (range scaling 2)",
+    neighborhood_overlap: "Neighborhood overlap with the next layer (k = 2)",
     cosine_similarity: "Mean cosine similarity",
   };
   root.replaceChildren(
-    make("div", { class: "explorer-top" },
-      make("div", {}, scene, legend,
+    make("div", { class: "explorer-page" },
+      make("div", { class: "explorer-picture" }, scene, legend,
         make("div", { class: "explorer-bar" }, settings.boxes.layer, make("div", { class: "lab-buttons" }, play, back, forth)),
-        make("div", { class: "lab-view" }, ...box("turn", "tilt")), about),
-      make("div", { class: "explorer-side" }, form, panel)),
-    make("div", { class: "explorer-curves" }, ...CURVES.map((name) => make("figure", {}, curves[name],
-      make("figcaption", {}, `${caption[name]}: `, values[name])))),
-    make("p", { class: "explorer-source" }, "Thick: this prompt; dashed: the same in order. Band: all prompts of the survey at this degree, mean and "
-      + "standard deviation. Thin: the paper's models (means over its prompts), their layers stretched to this depth. "
-      + "Choose a layer by a click on a curve."),
-    text, source, status);
+        make("div", { class: "lab-view" }, ...box(...VIEW)), reset, about),
+      make("div", { class: "explorer-words" }, text.box, source),
+      make("div", { class: "explorer-side" }, form, panel),
+      make("div", { class: "explorer-curves" }, ...CURVES.map((name) => make("figure", {}, curves[name],
+        make("figcaption", {}, `${caption[name]}: `, values[name]))),
+      make("p", { class: "explorer-note" }, "Thick blue: this prompt; dashed blue: the same prompt in order. Band: all prompts of "
+        + "the survey in this order, mean ± one standard deviation. Gray: the paper's models (dotted Llama-3-8B, dashed Mistral-7B, "
+        + "dash-dotted Pythia-6.9B), with their layers stretched to this depth. A click on a curve chooses the layer."))),
+    status);
   if (window.location.hash.includes("=")) root.scrollIntoView({ block: "start" });
   await show();
 
-  new MutationObserver(() => show()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new MutationObserver(() => show("theme")).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 })();

@@ -5,6 +5,7 @@ globalThis.ExplorerPictures = (() => {
     light: ["#440154", "#443b84", "#2e6f8e", "#21a285", "#5ac864", "#9bd93c"],
     dark: ["#35608d", "#26828e", "#1f9e89", "#4ac16d", "#a5db36", "#fde725"],
   };
+  const DISTANCE = 1.3; // of the eye from the cloud, in sides of the box
   const MARGIN = { l: 38, r: 8, t: 6, b: 36 }; // of a curve, in pixels
   const PAPER = { "Llama-3-8B": "dot", "Mistral-7B": "dash", "Pythia-6.9B": "dashdot" };
 
@@ -31,18 +32,44 @@ globalThis.ExplorerPictures = (() => {
   }
 
   // A camera on a sphere around the cloud.
-  function camera({ turn, tilt }, distance) {
+  function camera({ turn, tilt, zoom }) {
     const [a, b] = [turn, tilt].map((degrees) => (degrees * Math.PI) / 180);
     const eye = { x: Math.cos(b) * Math.cos(a), y: Math.cos(b) * Math.sin(a), z: Math.sin(b) };
-    Object.keys(eye).forEach((axis) => { eye[axis] *= distance; });
+    Object.keys(eye).forEach((axis) => { eye[axis] *= DISTANCE / zoom; });
     return { eye, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: 0 } };
   }
 
-  function angles({ eye }) {
-    const distance = Math.hypot(eye.x, eye.y, eye.z);
+  // Where the reader looks from, which plotly keeps to itself while it is changed.
+  function viewOf(element) {
+    const { eye, center } = element._fullLayout.scene._scene.getCamera();
+    const [x, y, z] = ["x", "y", "z"].map((axis) => eye[axis] - center[axis]);
+    const distance = Math.hypot(x, y, z);
     const degrees = (angle) => (angle * 180) / Math.PI;
-    return { turn: degrees(Math.atan2(eye.y, eye.x)), tilt: degrees(Math.asin(eye.z / distance)), distance };
+    return { turn: degrees(Math.atan2(y, x)), tilt: degrees(Math.asin(z / distance)), zoom: DISTANCE / distance };
   }
+
+  // The token drawn nearest to a place in the window, at most so many pixels away; null if there is none.
+  function tokenAt(element, { axes, rim, view }, x, y, within) {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    const [a, b] = [view.turn, view.tilt].map((degrees) => (degrees * Math.PI) / 180);
+    const [sa, ca, sb, cb] = [Math.sin(a), Math.cos(a), Math.sin(b), Math.cos(b)];
+    const half = Math.tan(Math.PI / 8); // plotly sees an angle of 45 degrees
+    let [best, found] = [within, null];
+    for (let i = 0; i < axes[0].length; i += 1) {
+      const [px, py, pz] = axes.map((axis) => axis[i] / (2 * rim));
+      const across = py * ca - px * sa;
+      const up = pz * cb - (px * ca + py * sa) * sb;
+      const away = DISTANCE / view.zoom - (px * ca + py * sa) * cb - pz * sb;
+      const [u, v] = HAS_DEPTH
+        ? [(across / (away * half)) * (height / 2), (up / (away * half)) * (height / 2)]
+        : [across * width, up * height];
+      const distance = Math.hypot(x - left - width / 2 - u, y - top - height / 2 + v);
+      if ((!HAS_DEPTH || away > 0) && distance < best) [best, found] = [distance, i];
+    }
+    return found;
+  }
+
+  const look = (element, view) => globalThis.Plotly.relayout(element, { "scene.camera": camera(view) });
 
   const pick = (values, places) => places.map((i) => values[i]);
 
@@ -61,8 +88,8 @@ globalThis.ExplorerPictures = (() => {
   }
 
   // Everything that one layer shows; `marks` says which tokens are chosen or found.
-  function drawCloud(element, { axes, rim, far, colors, names, view, marks }) {
-    const look = palette(element);
+  function drawCloud(element, { axes, rim, atRim, colors, names, view, held, marks }) {
+    const style = palette(element);
     const every = names.map((_, i) => i);
     const points = (places, marker, more = {}) => ({
       type: "scatter3d",
@@ -77,8 +104,8 @@ globalThis.ExplorerPictures = (() => {
       marker,
       ...more,
     });
-    const near = every.filter((i) => !(i in far));
-    const out = every.filter((i) => i in far);
+    const near = every.filter((i) => !(i in atRim));
+    const out = every.filter((i) => i in atRim);
     const rays = (places, color, dash) => ({
       type: "scatter3d",
       mode: "lines",
@@ -94,24 +121,23 @@ globalThis.ExplorerPictures = (() => {
     const chosen = marks.token === null ? [] : [marks.token];
     const traces = [
       points(near, { size: 3.4, color: pick(colors, near), line: { width: 0 } }),
-      points(out, { size: 6, symbol: "diamond", color: pick(colors, out), line: { color: look.text, width: 1 } }),
-      ring(marks.found, look.text, 7),
-      rays(marks.next, look.theory, "dash"),
-      rays(marks.here, look.chosen, "solid"),
-      ring(marks.next, look.theory, 8, "square-open"),
-      ring(marks.here, look.chosen, 9),
-      points(chosen, { size: 10, color: look.chosen, line: { color: look.text, width: 1 } }),
+      points(out, { size: 6, symbol: "diamond", color: pick(colors, out), line: { color: style.text, width: 1 } }),
+      ring(marks.found, style.text, 7),
+      rays(marks.next, style.theory, "dash"),
+      rays(marks.here, style.chosen, "solid"),
+      ring(marks.next, style.theory, 8, "square-open"),
+      ring(marks.here, style.chosen, 9),
+      points(chosen, { size: 10, color: style.chosen, line: { color: style.text, width: 1 } }),
     ];
     const bare = { range: [-rim, rim], showticklabels: false, title: { text: "" }, nticks: 4 };
-    const axis = { ...bare, gridcolor: look.grid, zerolinecolor: look.grid };
+    const axis = { ...bare, gridcolor: style.grid, zerolinecolor: style.grid };
     const layout = {
       autosize: true,
       margin: { l: 0, r: 0, t: 0, b: 0 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: look.text },
+      font: { color: style.text },
       hoverlabel: { font: { size: 13 } },
-      uirevision: "view",
     };
     if (!HAS_DEPTH) {
       const flat = { ...axis, fixedrange: true };
@@ -125,8 +151,8 @@ globalThis.ExplorerPictures = (() => {
       xaxis: spatial,
       yaxis: spatial,
       zaxis: spatial,
-      camera: camera(view, view.distance),
-      uirevision: `${view.turn} ${view.tilt}`,
+      // While a hand holds the cloud, what it has turned to; plotly would put it back.
+      camera: held && element._fullLayout ? element._fullLayout.scene._scene.getCamera() : camera(view),
     };
     return globalThis.Plotly.react(element, traces, layout, CONFIG);
   }
@@ -178,5 +204,5 @@ globalThis.ExplorerPictures = (() => {
     return [left + MARGIN.l, right - MARGIN.r];
   }
 
-  return { angles, drawCloud, drawCurve, layersAt, mix, palette };
+  return { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, tokenAt, viewOf };
 })();

@@ -82,9 +82,19 @@ def test_clouds_with_fewer_than_three_directions(x):
 
 def test_neighbors_kept_is_one_for_a_flat_cloud_and_chance_for_a_random_picture():
     flat = torch.nn.functional.pad(cloud(400, 3), (0, 5))
-    near = tg.nearest_neighbors(flat, 8).indices
-    assert neighbors_kept(project(flat).points, near) == 1
-    assert neighbors_kept(np.random.default_rng(0).normal(size=(400, 3)), near) < 3 * 8 / 399
+    table = tg.nearest_neighbors(flat, 8)
+    assert neighbors_kept(project(flat).points, flat, table) == 1
+    assert neighbors_kept(np.random.default_rng(0).normal(size=(400, 3)), flat, table) < 3 * 8 / 399
+
+
+def test_copies_of_a_token_do_not_count_as_neighbors_kept():
+    """A random picture of copies would otherwise keep them all: they are one point in any picture."""
+    few = cloud(40, 8)
+    copies = few.repeat(10, 1)
+    random = torch.randn(40, 3, generator=torch.Generator().manual_seed(5)).repeat(10, 1)
+    assert neighbors_kept(random.numpy(), copies, tg.nearest_neighbors(copies, 8)) < 0.35
+    two = few[:2].repeat(10, 1)
+    assert np.isnan(neighbors_kept(project(two).points, two, tg.nearest_neighbors(two, 8)))
 
 
 # --- choice ---
@@ -186,10 +196,12 @@ def one(written, plan):
     return data((written[0].path / "1-1.js").read_text("utf-8"), "Cloud"), tg.token_clouds(model, ids), ids, model
 
 
-def test_a_file_holds_the_tokens_and_their_losses(one):
+def test_a_file_holds_the_tokens_and_their_losses(one, plan):
     found, clouds, ids, model = one
     assert found["text"] == [model.tokenizer.decode([i]) for i in ids]
     assert found["times"] == [int((ids == i).sum()) for i in ids]
+    ordered = model.tokenize(plan.prompts[1].text, len(ids))
+    assert (ordered[found["origin"]] == ids).all() and sorted(found["origin"]) == list(range(len(ids)))
     losses = unpacked(found["loss"], "<u2", -1)
     assert losses[0] == NONE
     np.testing.assert_allclose(losses[1:] * LOSS_STEP, clouds.loss, atol=LOSS_STEP / 2 + 1e-6)
@@ -223,7 +235,8 @@ def test_a_file_holds_the_picture_of_every_layer(one):
         inside = radius <= RIM
         np.testing.assert_allclose(points[layer][inside], before.points[inside], atol=RIM / 32767)
         np.testing.assert_allclose(np.linalg.norm(points[layer][~inside], axis=1), RIM, atol=1e-3)
-        assert {int(i) for i in found["far"][layer]} == {*np.flatnonzero(before.is_far | ~inside).tolist()}
+        assert {int(i) for i in found["rim"][layer]} == {*np.flatnonzero(~inside).tolist()}
+        assert found["left"][layer] == np.flatnonzero(before.is_far).tolist()
         assert found["share"][layer] == pytest.approx(before.share, abs=1e-4)
     assert all(0 <= kept <= 1 for kept in found["kept"])
 
@@ -240,7 +253,7 @@ def test_numbers_without_a_value_are_marked():
     file = CloudFile()
     file.update(torch.cat([torch.eye(40), torch.eye(40)[:2]]))
     model = tg.tiny_model()
-    found = data(file.script("0-0", model, range(42), torch.ones(41)), "Cloud")
+    found = data(file.script("0-0", model, range(42), torch.ones(41), range(42)), "Cloud")
     local = unpacked(found["local"], "<u2", 42)
     assert (local[[0, 1, 40, 41]] == NONE).all()
 

@@ -155,29 +155,36 @@ def free_token(page):
 
 def test_it_opens_with_a_cloud_and_its_words(opened, measured):
     page = opened().page
-    assert page.evaluate(SHOWN) == "0-0 1"
-    dimension = float(measured[1].intrinsic_dimension.isel(prompt=0).sel(shuffle=0, scale=2, layer=1))
-    page.get_by_text(f"range scaling 2: {dimension:.2f}").wait_for()
+    assert page.evaluate(SHOWN) == "0-0 0"
+    dimension = float(measured[1].intrinsic_dimension.isel(prompt=0).sel(shuffle=0, scale=2, layer=0))
+    page.get_by_text(f"range scaling 2): {dimension:.2f}").wait_for()
+    assert page.get_by_text("Model: tiny.").is_visible()
     assert page.locator(".explorer-text [role=option]").count() == 64
     about = page.locator(".explorer-about").text_content()
-    assert re.search(r"Layer 1 of 2\. The picture holds \d+% of the variance", about)
+    assert re.search(r"Layer 0 of 2\. The picture holds \d+% of the variance", about)
 
 
 def test_a_mouse_chooses_everything(opened):
-    page = opened().page
-    page.get_by_label("Tokens", exact=True).select_option("all shuffled (S = 3)")
+    page = opened("layer=1").page
+    orders = page.get_by_label("Order of the tokens", exact=True)
+    orders.select_option("all shuffled (S = 3)")
     assert wait_for(page, degree=3)["prompt"] == "text-0"
     layer_shown(page, "0-3", 1)
     page.get_by_label("Prompt", exact=True).select_option("kind 5 (text-5)")  # never shuffled
     assert wait_for(page, prompt="text-5")["degree"] == "0"
     layer_shown(page, "5-0", 1)
-    page.get_by_label("Tokens", exact=True).select_option("4 blocks shuffled (S = 1)")  # so another prompt
-    assert wait_for(page, degree=1)["prompt"] == "text-0"
+    page.get_by_text("This prompt is here in order only; shuffled are kind 0, <b>kind</b>.").wait_for()
+    enabled = orders.locator("option").evaluate_all("all => all.filter((one) => !one.disabled).map((one) => one.value)")
+    assert enabled == ["0"]
     page.get_by_label("Color", exact=True).select_option("loss")
     page.get_by_text("nats").first.wait_for()
     page.get_by_role("button", name="One layer forward").click()
-    layer_shown(page, "0-1", 2)
-    assert page.get_by_role("button", name="One layer forward").is_disabled()
+    layer_shown(page, "5-0", 2)
+    forward = page.get_by_role("button", name="One layer forward")
+    assert forward.get_attribute("aria-disabled") == "true"
+    forward.focus()
+    page.keyboard.press("Enter")
+    assert forward.evaluate("(one) => one === document.activeElement")  # the focus is not lost
     page.get_by_text("none: there is no next layer", exact=True).wait_for()
 
 
@@ -187,9 +194,7 @@ def test_a_click_on_a_point_chooses_its_token(opened):
     page.mouse.move(x - 2, y - 2)
     page.mouse.move(x, y)
     page.locator(".hovertext").get_by_text(f"token {token + 1}").wait_for()
-    page.mouse.down()
-    page.wait_for_timeout(150)  # as long as a finger needs
-    page.mouse.up()
+    page.mouse.click(x, y)
     wait_for(page, token=token + 1)
     page.get_by_text(f"is token {token + 1}:").wait_for()
 
@@ -202,6 +207,62 @@ def test_a_tap_on_a_point_chooses_its_token(opened):
     wait_for(page, token=token + 1)
 
 
+def test_a_drag_that_starts_on_a_point_chooses_nothing(opened):
+    page = opened().page
+    _, x, y = free_token(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.wait_for_timeout(150)
+    page.mouse.move(x + 60, y + 10, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    settings = settings_in(page)
+    assert settings["token"] == "0" and settings["turn"] != "30"
+
+
+def test_fingers_turn_and_zoom_and_leave_scrolling_to_the_page(opened):
+    page = opened(viewport=browsing.PHONE, has_touch=True, is_mobile=True).page
+    send = page.context.new_cdp_session(page).send
+
+    def swipe(*steps):
+        """Move fingers; places are relative to the middle of the picture."""
+        page.locator(".explorer-scene").evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+        box = page.locator(".explorer-scene").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind, points in zip(("touchStart", *["touchMove"] * (len(steps) - 1)), steps, strict=True):
+            send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x + a, "y": y + b} for a, b in points]}
+            )
+            page.wait_for_timeout(40)
+        send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    swipe(*([(shift, 0)] for shift in range(0, 90, 10)))
+    page.wait_for_function("() => /turn=(?!30&)/.test(location.hash)")
+    turned = settings_in(page)["turn"]
+    page.get_by_role("button", name="One layer forward").tap()
+    assert wait_for(page, layer=1)["turn"] == turned
+    swipe(*([(-shift, 0), (shift, 0)] for shift in range(20, 80, 10)))
+    page.wait_for_function("() => Number(new URLSearchParams(location.hash.slice(1)).get('zoom')) > 1.5")
+    swipe(*([(0, 80 - shift)] for shift in range(0, 160, 20)))
+    middle = "document.querySelector('.explorer-scene').getBoundingClientRect()"
+    page.wait_for_function(f"() => {middle}.top + {middle}.height / 2 < window.innerHeight / 2 - 50")  # it has scrolled
+    assert settings_in(page)["turn"] == turned
+
+
+def test_a_wheel_scrolls_and_zooms_with_ctrl(opened):
+    page = opened().page
+    box = page.locator(".explorer-scene").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("() => window.scrollY > 100")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_function("() => Number(new URLSearchParams(location.hash.slice(1)).get('zoom')) > 1.2")
+    page.get_by_role("button", name="Reset view").click()
+    wait_for(page, zoom=1)
+
+
 def test_a_drag_turns_the_cloud_and_the_address_knows_it(opened):
     page = opened().page
     box = page.locator(".explorer-scene").bounding_box()
@@ -209,21 +270,23 @@ def test_a_drag_turns_the_cloud_and_the_address_knows_it(opened):
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 80, y, steps=8)
+    page.mouse.move(x, 5, steps=4)  # and outside the picture
     page.mouse.up()
     page.wait_for_function("() => /turn=(?!30&)/.test(location.hash)")
     turned = int(settings_in(page)["turn"])
-    page.get_by_role("button", name="One layer back").click()
-    wait_for(page, layer=0)
+    page.get_by_role("button", name="One layer forward").click()
+    wait_for(page, layer=1)
     assert int(settings_in(page)["turn"]) == turned
 
 
-def test_a_click_on_a_curve_chooses_the_layer(opened):
-    page = opened().page
-    page.locator(".explorer-plot .nsewdrag").first.wait_for()
+@pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
+def test_a_click_on_a_curve_chooses_the_layer(opened, touch):
+    page = opened(**({"viewport": browsing.PHONE, "has_touch": True, "is_mobile": True} if touch else {})).page
+    page.locator(".explorer-plot .nsewdrag").nth(2).wait_for()
     for i in range(3):
-        for layer in (2, 0):
+        for layer in (2, 1):
             place = page.evaluate(CURVE, [i, layer])
-            page.mouse.click(*place)
+            page.touchscreen.tap(*place) if touch else page.mouse.click(*place)
             wait_for(page, layer=layer)
 
 
@@ -231,7 +294,7 @@ def test_the_keyboard_reaches_everything(opened):
     page = opened().page
     page.get_by_label("Layer", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    wait_for(page, layer=2)
+    wait_for(page, layer=1)
     text = page.get_by_role("listbox")
     text.focus()
     page.keyboard.press("ArrowRight")
@@ -247,8 +310,13 @@ def test_the_keyboard_reaches_everything(opened):
     page.get_by_role("button", name=re.compile("^Choose token")).first.focus()
     page.keyboard.press("Enter")
     page.wait_for_function("() => !location.hash.includes('token=54&')")
+    assert page.evaluate("() => document.activeElement.className") == "explorer-token"
     text.focus()
     page.keyboard.press("Escape")
+    wait_for(page, token=0)
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Clear the chosen token").focus()
+    page.keyboard.press("Enter")
     wait_for(page, token=0)
     assert not text.get_attribute("aria-activedescendant")
     # One stop for the whole text, not one for each token.
@@ -260,13 +328,13 @@ def test_a_search_finds_tokens_one_after_the_other(opened):
     letters = page.locator(".explorer-text [role=option]").all_text_contents()
     places = [i for i, letter in enumerate(letters) if letter == "e"]
     page.get_by_label("Find a token").fill("E ")
-    page.get_by_text(f"{len(places)} of 64 tokens").wait_for()
+    page.get_by_text(f"{len(places)} of 64 tokens", exact=True).wait_for()
     assert page.locator(".explorer-text .found").count() == len(places)
     for place in [*places, places[0]]:
         page.keyboard.press("Enter")
         wait_for(page, token=place + 1)
     page.get_by_label("Find a token").fill("<i>")
-    page.get_by_text("0 of 64 tokens").wait_for()
+    page.get_by_text("0 of 64 tokens", exact=True).wait_for()
     assert page.get_by_role("button", name="Choose the next token found").is_disabled()
 
 
@@ -321,11 +389,11 @@ def test_it_plays_to_the_last_layer_and_stops(opened):
     [
         ("layer=last", "0-0 2"),
         ("degree=last&layer=0", "0-3 0"),
-        ("prompt=text-5&degree=1", "5-0 1"),
+        ("prompt=text-5&degree=1&layer=1", "5-0 1"),
         ("prompt=nobody&layer=99&degree=7&token=-4&color=<b>", "0-0 2"),
         ("prompt=constructor&layer=peak", None),
         ("prompt=a%20%26%20b%3D1%20%23%3Ci%3E&layer=0", "1-0 0"),
-        ("what-to-try", "0-0 1"),
+        ("what-to-try", "0-0 0"),
     ],
 )
 def test_links_open_what_they_say_or_something_near(opened, measured, settings, shown):
@@ -342,10 +410,10 @@ def test_a_prompt_with_odd_signs_stays_text_and_keeps_its_link(opened):
     visit = opened()
     page = visit.page
     page.get_by_label("Prompt", exact=True).select_option("<b>kind</b> (a & b=1 #<i>)")
-    layer_shown(page, "1-0", 1)
+    layer_shown(page, "1-0", 0)
     settings = page.url.split("#")[1]
     again = opened(settings).page
-    assert again.evaluate(SHOWN) == "1-0 1" and again.locator("main b").count() == 0
+    assert again.evaluate(SHOWN) == "1-0 0" and again.locator("main b").count() == 0
 
 
 def test_chapters_and_claims_lead_to_the_explorer(site, opened):
@@ -438,11 +506,59 @@ def test_a_cloud_that_is_missing_is_named_and_the_page_goes_on(site, started):
     page.route("**/explorer/2-0.js", lambda route: route.abort())
     page.goto(f"{site.resolve().as_uri()}/{NAME}")
     page.wait_for_function(SHOWN)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.get_by_label("Prompt", exact=True).select_option("kind 2 (text-2)")
+    page.wait_for_timeout(500)  # longer than until a page says that it loads
     page.get_by_text("This cloud cannot be shown: 2-0.js is missing.").wait_for()
+    page.get_by_label("Find a token").fill("e")
+    page.get_by_role("listbox").press("ArrowRight")
     page.get_by_label("Prompt", exact=True).select_option("kind 3 (text-3)")
-    layer_shown(page, "3-0", 1)
+    layer_shown(page, "3-0", 0)
+    assert not errors
     page.close()
+
+
+def test_a_slow_cloud_that_is_not_wanted_any_more_says_nothing(site, started):
+    page = started.new_page()
+    page.goto(f"{site.resolve().as_uri()}/{NAME}")
+    page.wait_for_function(SHOWN)
+    page.route("**/explorer/2-0.js", lambda route: (page.wait_for_timeout(600), route.continue_()))
+    page.get_by_label("Prompt", exact=True).select_option("kind 2 (text-2)")
+    page.get_by_label("Prompt", exact=True).select_option("kind 0 (text-0)")
+    page.wait_for_timeout(1200)
+    assert page.evaluate(SHOWN) == "0-0 0"
+    assert page.locator(".explorer-about").text_content().startswith("Layer 0 of 2.")
+    page.close()
+
+
+def test_only_what_changed_is_announced(opened):
+    page = opened("layer=0").page
+    status = page.locator("#laboratory [role=status]")
+    page.get_by_label("Find a token").fill("e")
+    page.wait_for_function(
+        "() => /^\\d+ of 64 tokens\\.$/.test(document.querySelector('#laboratory [role=status]').textContent)"
+    )
+    page.get_by_label("Color", exact=True).select_option("loss")
+    page.wait_for_timeout(300)
+    assert "of 64 tokens" in status.text_content()
+    page.get_by_label("Prompt", exact=True).select_option("kind 3 (text-3)")
+    page.wait_for_function(
+        "() => document.querySelector('#laboratory [role=status]').textContent.startsWith('text-3, in order. Layer 0')"
+    )
+
+
+def test_the_cloud_can_be_turned_while_it_plays(opened):
+    page = opened("layer=0", reduced_motion="no-preference").page
+    page.get_by_role("button", name="Play").click()
+    page.get_by_label("Turn", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Pause").wait_for()
+    layer_shown(page, "0-0", 2)
+    page.get_by_role("button", name="Play").wait_for()
+    assert wait_for(page, layer=2)["turn"] == "32"
+    eye = page.evaluate("() => document.querySelector('.explorer-scene')._fullLayout.scene._scene.getCamera().eye")
+    assert np.degrees(np.arctan2(eye["y"], eye["x"])) == pytest.approx(32, abs=0.5)
 
 
 def test_only_the_explorer_loads_its_scripts(site):
@@ -455,7 +571,9 @@ FRAMES = """() => {
   window.frames_seen = [];
   const { react } = Plotly;
   Plotly.react = (element, traces, ...rest) => {
-    if (element.className.includes("explorer-scene")) window.frames_seen.push(Array.from(traces[0].x));
+    if (element.className.includes("explorer-scene")) {
+      window.frames_seen.push([0, 1].map((at) => [traces[at].customdata, traces[at].x]));
+    }
     return react(element, traces, ...rest);
   };
 }"""
@@ -467,9 +585,12 @@ def test_tokens_glide_between_layers_unless_a_reader_wants_no_motion(opened, mot
     page.evaluate(FRAMES)
     page.get_by_role("button", name="One layer forward").click()
     layer_shown(page, "0-0", 1)
-    frames = np.array(page.evaluate("() => window.frames_seen"))
+    found = page.evaluate("() => window.frames_seen")  # tokens inside the box, and at its rim
+    frames = np.array(
+        [[x for _, x in sorted(zip(*map(sum, zip(*frame, strict=True), ([], [])), strict=True))] for frame in found]
+    )
     wanted = page.evaluate("async () => (await ExplorerData.cloud(await ExplorerData.index, '0-0')).axes(1)[0]")
-    np.testing.assert_allclose(frames[-1], np.array(wanted)[: len(frames[-1])], atol=1e-6)
+    np.testing.assert_allclose(frames[-1], wanted, atol=1e-6)
     if motion == "reduce":
         assert len(frames) == 1
     else:

@@ -19,7 +19,7 @@ from .projection import Picture, neighbors_kept, project
 
 K = 8  #: neighbors of each token that are stored
 K_LOCAL = 20  #: neighbors that the dimension at a token is estimated from
-RIM = 3.0  #: tokens farther out in a picture are drawn at its rim, and marked as those that are far away
+RIM = 2.5  #: tokens farther out in a picture are drawn at this distance from its center
 LOCAL_STEP, LOSS_STEP = 0.02, 0.001  #: of one unit of the stored integers
 NONE = 65535  #: no value
 
@@ -33,7 +33,7 @@ class CloudFile:
     >>> model, file = tg.tiny_model(), CloudFile()
     >>> ids = model.tokenize("To be, or not to be, that is the question. " * 4)
     >>> loss = tg.stream_clouds(model, ids, file.update)
-    >>> file.script("0-0", model, ids, loss)[:28]
+    >>> file.script("0-0", model, ids, loss, range(len(ids)))[:28]
     'tokengeomCloud("0-0", {"text'
     """
 
@@ -56,9 +56,11 @@ class CloudFile:
         self._pictures.append(picture)
         self._near.append(near.numpy())
         self._local.append(local_dimension(table.distances, table.distances.shape[-1]).dimension.cpu().numpy())
-        self._kept.append(neighbors_kept(picture.points, near))
+        self._kept.append(neighbors_kept(picture.points, cloud, table, min(K, len(near[0]))))
 
-    def script(self, name: str, model: LanguageModel, token_ids: ArrayLike, loss: torch.Tensor) -> str:
+    def script(
+        self, name: str, model: LanguageModel, token_ids: ArrayLike, loss: torch.Tensor, origin: ArrayLike
+    ) -> str:
         """Return the script.
 
         Parameters
@@ -69,6 +71,8 @@ class CloudFile:
         token_ids : array_like of int, shape (token,)
         loss : torch.Tensor of shape (token - 1,)
             In nats; the first token is not predicted.
+        origin : array_like of int, shape (token,)
+            The place of each token in the text in order.
 
         Returns
         -------
@@ -80,28 +84,30 @@ class CloudFile:
         data = {
             "text": [tokenizer.decode([i]) if tokenizer else str(i) for i in ids],
             "times": [times[i] for i in ids],
+            "origin": np.asarray(origin).tolist(),
             "loss": _packed(_steps(losses, LOSS_STEP)),
             "points": _packed(np.stack([_within_rim(picture.points) for picture in self._pictures]).astype("<i2")),
             "local": _packed(_steps(np.stack(self._local), LOCAL_STEP)),
             "near": _packed(np.stack(self._near).astype("<u2")),
-            "far": [
-                {int(i): round(float(picture.distance[i]), 1) for i in np.flatnonzero(_is_marked(picture))}
+            "rim": [
+                {int(i): round(float(picture.distance[i]), 1) for i in np.flatnonzero(_radius(picture.points) > RIM)}
                 for picture in self._pictures
             ],
+            "left": [np.flatnonzero(picture.is_far).tolist() for picture in self._pictures],
             "share": [_rounded(picture.share) for picture in self._pictures],
             "kept": [_rounded(value) for value in self._kept],
         }
         return f"tokengeomCloud({json.dumps(name)}, {json.dumps(data, ensure_ascii=False, separators=(',', ': '))});\n"
 
 
-def _is_marked(picture):
-    return picture.is_far | (np.linalg.norm(picture.points, axis=1) > RIM)
+def _radius(points):
+    return np.linalg.norm(points, axis=1)
 
 
 def _within_rim(points):
     """Points as integers, those outside the rim moved to it along their direction."""
-    radius = np.linalg.norm(points, axis=1, keepdims=True)
-    return np.rint(points * np.minimum(1, RIM / np.maximum(radius, RIM)) / RIM * 32767)
+    nearer = np.minimum(1, RIM / np.maximum(_radius(points), RIM))
+    return np.rint(points * nearer[:, None] / RIM * 32767)
 
 
 def _steps(values, step):

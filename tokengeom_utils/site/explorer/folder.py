@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ...models.extract import stream_clouds
 from ...prompts.prompt import Prompt
 from ...prompts.shuffle import prompt_seed, shuffle_blocks
@@ -64,10 +66,15 @@ class Folder:
         for file in set(self.path.glob("*-*.js")) - shown:
             file.unlink()
 
-    def _token_ids(self, model, place, degree):
+    def origin(self, place: int, degree: int) -> np.ndarray:
+        """Return the place of each token in the text in order."""
         prompt, request = self.plan.prompts[place], self.plan.request
-        ids = model.tokenize(prompt.text, request["n_tokens"], name=f"prompt {prompt.id}")
-        return shuffle_blocks(ids, degree, prompt_seed(request["seed"], prompt.id, degree))
+        return shuffle_blocks(range(request["n_tokens"]), degree, prompt_seed(request["seed"], prompt.id, degree))
+
+    def _token_ids(self, model, place, degree):
+        prompt = self.plan.prompts[place]
+        ids = model.tokenize(prompt.text, self.plan.request["n_tokens"], name=f"prompt {prompt.id}")
+        return np.asarray(ids)[self.origin(place, degree)]
 
     def _file(self, place, degree):
         return self.path / f"{place}-{degree}.js"
@@ -100,5 +107,6 @@ class _Writer(CloudFile):
         self._folder, self._place, self._degree = folder, place, degree
 
     def finish(self, model, token_ids, loss):
-        script = self.script(f"{self._place}-{self._degree}", model, token_ids, loss)
+        origin = self._folder.origin(self._place, self._degree)
+        script = self.script(f"{self._place}-{self._degree}", model, token_ids, loss, origin)
         self._folder.write(self._place, self._degree, script)

@@ -13,6 +13,7 @@ from scipy.linalg import orthogonal_procrustes
 
 from ...clouds.neighbors import nearest_neighbors
 from ...clouds.overlap import neighborhood_overlap
+from ...clouds.records import Neighbors
 
 FAR = 4  #: a token is far away if it lies this many times as far from the middle as the median token
 
@@ -97,25 +98,32 @@ def _main_directions(x):
     return vectors, float(values.sum() / np.sum(x**2))
 
 
-def neighbors_kept(points: np.ndarray, indices: torch.Tensor) -> float:
+def neighbors_kept(points: np.ndarray, cloud: torch.Tensor, table: Neighbors, k: int = 8) -> float:
     """Count how many of the nearest neighbors in a picture are nearest neighbors in the cloud as well.
 
     Parameters
     ----------
     points : numpy.ndarray of shape (token, 3)
-    indices : torch.Tensor of shape (token, k)
-        The nearest neighbors in the cloud.
+    cloud : torch.Tensor of shape (token, feature)
+    table : Neighbors
+        At least ``k`` neighbors in the cloud. Equal tokens count as one: which of them is nearest would be arbitrary.
+    k : int
+        Number of neighbors.
 
     Returns
     -------
     float
-        Between 0 and 1; a random picture gives k / (N - 1).
+        Between 0 and 1; a random picture gives k / (N - 1). NaN with fewer than k + 1 different tokens.
 
     Examples
     --------
-    >>> line = np.outer(np.arange(9.0), [1, 0, 0])
-    >>> neighbors_kept(line, nearest_neighbors(line, 2).indices)
+    >>> line = torch.outer(torch.arange(9.0) ** 2, torch.tensor([1.0, 0, 0]))
+    >>> neighbors_kept(line.numpy(), line, nearest_neighbors(line, 2), k=2)
     1.0
     """
-    k = indices.shape[-1]
-    return neighborhood_overlap(nearest_neighbors(points, k).indices, indices, k)[..., -1].item()
+    is_first = ~table.is_duplicate.cpu()
+    if is_first.sum() <= k:
+        return np.nan
+    in_cloud = table.indices[..., :k] if is_first.all() else nearest_neighbors(cloud[is_first], k).indices
+    in_picture = nearest_neighbors(torch.as_tensor(points)[is_first], k).indices
+    return neighborhood_overlap(in_picture, in_cloud.cpu(), k)[..., -1].item()
