@@ -272,9 +272,8 @@ def test_in_a_single_kind_the_prompts_are_the_units():
     one, none = (evaluate(results) for results in (survey(kinds=1), survey().drop_vars("domain")))
     assert {c.number: c.verdict for c in one} == {c.number: c.verdict for c in none} == verdicts(survey(kinds=24))
     assert "24 of 24 prompts agree" in one[1].test and not any("kind" in claim.test for claim in one)
-    assert (
-        "each prompt where other prompts peak" in one[1].test and "12 of 12 kinds agree" in evaluate(survey())[1].test
-    )
+    assert "each prompt where other prompts peak" in one[1].test
+    assert "12 of 12 kinds agree" in evaluate(survey())[1].test
 
 
 def test_missing_values_are_tolerated():
