@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, slides, survey, doctor, export, measure, report, fetch-model, fetch-texts.
+"""The command line: tokengeom book, slides, survey, merge, doctor, export, measure, report, fetch-model, fetch-texts.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -217,6 +217,33 @@ def export(
     results = open_results(store)
     write(results, out)
     say(f"{results.sizes['prompt']} prompts in {out}")
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Surveys that differ only in prompts.")],
+    out: Annotated[Path, typer.Option(help="Zarr store to write; nothing may be there.")],
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="Put the name of its store in front of each prompt's id: ann/essay.")
+    ] = False,
+) -> None:
+    """Join surveys of the same model and sizes into one, such as those of a class.
+
+    Every prompt keeps the provenance of the run that measured it, with the name of its store. If two surveys cannot be
+    joined, the error names what differs.
+
+    Exit code 0: merged. 2: bad input, and nothing is written. 130: stopped by Ctrl-C, and nothing is written.
+    """
+    from .surveys.merge import check_out
+    from .surveys.merge import merge as join
+
+    check_out(out)
+    from .console import say, track
+
+    with track("merge", len(stores)) as advance:
+        advance(0)
+        results = join(stores, out, prefix, say, advance)
+    say(f"{results.sizes['prompt']} prompts of {len(stores)} surveys in {out}")
 
 
 @app.command()

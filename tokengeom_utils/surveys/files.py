@@ -9,6 +9,7 @@ b'42'
 
 import errno
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def sync_tree(folder: Path) -> None:
 def scratch(path: Path) -> Path:
     """Return the name under which this process prepares a store, beside its final place."""
     return path.with_name(f".{path.name}.making-{os.getpid()}")
+
+
+def sweep(path: Path) -> None:
+    """Remove what a killed writer of a store left behind; only the holder of its lock may."""
+    for leftover in [*path.parent.glob(f".{path.name}.making-*"), *path.rglob("*.partial")]:
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def put_in_place(fresh: Path, path: Path) -> None:

@@ -172,6 +172,37 @@ def relative_depth(layer: Any, n_layers: int) -> Any:
     return layer / n_layers
 
 
+def origins(results: "xr.Dataset") -> dict[str, str]:
+    """Return where each prompt of a merged survey was measured.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From :func:`tokengeom_utils.open_results`, for a store that ``tokengeom merge`` has written.
+
+    Returns
+    -------
+    dict of str to str
+        The name of the store that held each prompt before; empty for a survey that was not merged. The attribute
+        ``runs`` lists the device, the commit, and the versions of each run, and ``results.run`` the run of each prompt.
+
+    Notes
+    -----
+    Introduced in the chapter *What a survey costs*.
+
+    Examples
+    --------
+    >>> import tokengeom_utils as tg
+    >>> set(tg.results.origins(tg.open_results("untrained")).values())
+    {''}
+    """
+    runs = json.loads(results.attrs["runs"])
+    return {
+        str(name): runs[run].get("origin", "")
+        for name, run in zip(results.prompt.values, results.run.values, strict=True)
+    }
+
+
 def provenance(results: "xr.Dataset") -> dict[str, str]:
     """Return how a survey was made; of several runs, the last one.
 

@@ -9,7 +9,6 @@ Only one process writes a store at a time; a lock beside it keeps others out.
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from ..prompts.load import Prompt
 from ..schema import OBSERVABLES
 from .checks import measured
 from .chunks import chunk_name, every_chunk, write_chunk
-from .files import sync, sync_tree
+from .files import sweep, sync, sync_tree
 from .fit import check_same, misfits
 from .layout import UNIFORM, create
 from .lock import StoreLock
@@ -101,8 +100,7 @@ class Store:
         """Keep other writers out until the exit, and remove what a killed writer left behind."""
         lock = StoreLock(self.path)
         exits.callback(lambda: lock.release(keep=exists(self.path)))  # if nothing was written, leave nothing behind
-        for leftover in [*self.path.parent.glob(f".{self.path.name}.making-*"), *self.path.rglob("*.partial")]:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        sweep(self.path)
 
     def __enter__(self) -> "Store":
         return self
