@@ -188,6 +188,11 @@ def test_the_untrained_twin_is_the_same_in_every_dtype(folder):
     assert tg.load_model(name).fingerprint != first.fingerprint
 
 
+def test_the_seed_of_a_twin_has_few_digits():
+    with pytest.raises(tg.InputError, match="unknown model"):
+        tg.load_model("untrained-1234567890:smollm2-135m")
+
+
 def test_pickled_weights_are_refused(folder):
     weights = folder / "model.safetensors"
     torch.save({}, folder / "pytorch_model.bin")
@@ -197,7 +202,18 @@ def test_pickled_weights_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["no-such-model", "./no/such/folder", "/nowhere", "a/b/c", "~nobody/x", "untrained:", "", "setup.py"]
+    "name",
+    [
+        "no-such-model",
+        "./no/such/folder",
+        "/nowhere",
+        "a/b/c",
+        "~nobody/x",
+        "untrained:",
+        "untrained-1:",
+        "",
+        "setup.py",
+    ],
 )
 def test_an_unknown_model_is_refused(name):
     with pytest.raises(tg.InputError, match="unknown model") as error:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 #: prefix of the name of a twin: ``untrained:`` or, with a seed, ``untrained-1:``
-PREFIX = re.compile(r"untrained(?:-(\d+))?:")
+PREFIX = re.compile(r"untrained(?:-(\d{1,9}))?:")
 
 
 def split_twin(name: str) -> tuple[str, int | None]:
