@@ -181,13 +181,29 @@ def _degrees(text):
 
 @app.command()
 def doctor(
-    store: Annotated[Path, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")],
+    store: Annotated[
+        Path | None, typer.Argument(help="A survey store, or a bundled survey: standard, short, or untrained.")
+    ] = None,
+    machine: Annotated[bool, typer.Option("--machine", help="Check this machine instead of a survey.")] = False,
 ) -> None:
-    """Check every chunk of a survey against its checksum, and every value against its range.
+    """Check every chunk of a survey against its checksum, and every value against its range; or check this machine.
 
-    Exit code 0: sound and complete. 1: damaged. 2: no survey there. 3: sound but incomplete.
+    Exit code 0: sound and complete; the machine is ready. 1: damaged; something will not work. 2: no survey there.
+    3: sound but incomplete; something should be changed.
     """
     from .console import console, say
+
+    if machine != (store is None):
+        raise InputError("doctor examines either a survey or this machine: name a store, or give --machine")
+    if store is None:
+        from .site.machine import examine as examine_machine
+        from .site.machine import worst
+
+        checks = []
+        for check in examine_machine():
+            say(check.line())
+            checks.append(check)
+        raise typer.Exit(worst(checks))
     from .surveys.doctor import examine
     from .surveys.results import survey_path
 

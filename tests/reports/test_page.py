@@ -174,3 +174,12 @@ def test_texts_of_a_table_or_a_folder_are_reported_side_by_side(made, tmp_path):
     for i in range(2):
         (tmp_path / "texts" / f"part-{i}.md").write_text(surveyed.prose(i, 150))
     assert [one.name for one in tg.report(tmp_path / "texts", made[0], made[1]).findings] == ["part-0", "part-1"]
+
+
+def test_a_text_of_one_letter_is_reported_without_a_number_that_does_not_exist(made):
+    """A model without an end of its own cannot tell the copies apart; what is undefined is said or left out."""
+    found = tg.report(tg.Prompt("same", "letters", "a" * 600), made[0], made[1])
+    words = BeautifulSoup(found.html, "html.parser").body.get_text(" ")
+    assert not re.search(r"\b(nan|inf|None)\b", words.split("Color by")[1].split('{"layer"')[0])
+    assert "NaN" not in found.html.split('id="data"')[1].split("</script>")[0]
+    json.loads(BeautifulSoup(found.html, "html.parser").find("script", id="data").string)

@@ -163,7 +163,7 @@ def test_the_layer_moves_the_colors_and_the_numbers(opened, made):
         page.fill("input[type=range]", str(layer))
         wanted = [str(sum(x >= edge for edge in (2, 4, 8, 16, 32))) for x in local[layer].round(1)]
         assert page.evaluate(classes) == wanted
-        assert f"dimension at layer {layer}: {local[layer][5]:.1f} ±" in readout(page, 1)
+        assert f"local dimension at layer {layer}: {local[layer][5]:.1f} ±" in readout(page, 1)
         assert page.inner_text("output") == str(layer)
     assert page.is_visible(".legend.dimension[data-of]") and not page.is_visible(".legend.surprisal[data-of]")
 

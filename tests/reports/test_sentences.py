@@ -113,9 +113,9 @@ CASES = [
     ({"changes": changed((3, 6), (5, 8), usual=-0.5)}, "(for the shuffled prompts it moves by −0.50 on average)."),
     (
         {"changes": changed((3, 6), (5.001, 5.002))},
-        "the dimension stays at 5.00, which is less than twice the standard",
+        "the dimension stays at 5.00. The tokens are the same",
     ),
-    ({"changes": changed((3, 6), (5, 5.7))}, "rises from 5.00 to 5.70, which is less than twice the standard error of"),
+    ({"changes": changed((3, 6), (5, 5.7))}, "rises from 5.00 to 5.70, by less than twice the standard error of the"),
     ({}, "only their order differs: both numbers depend on it."),
     ({"changes": changed((3, 6), (5, 5.1))}, "differs: the loss depends on it, and this dimension hardly does."),
     ({"changes": changed((3, 3), (5, 8))}, "differs: this dimension depends on it, although the loss does not."),
@@ -123,6 +123,7 @@ CASES = [
     # what else could explain these numbers
     ({}, "Of its 64 tokens, 40 are distinct. This number is higher than that of 30% of the 300 prompts"),
     (ALONE, "Of its 64 tokens, 40 are distinct. Fewer distinct tokens often mean a lower loss"),
+    ({"placed": {"distinct": placed(1.0, 0.0)}}, "Of its 64 tokens, 1 is distinct. This number is lower than that"),
     (
         {},
         "The first token's vector has an ordinary length; without it, at layer 2, the dimension hardly changes and the",

@@ -57,8 +57,8 @@
       parts.push(["likeliest here: ", quote(likeliest), ` ${percent(p)}`]);
     }
     parts.push([dimension === null
-      ? `dimension at layer ${layer}: not defined, as another token has the same vector`
-      : `dimension at layer ${layer}: ${dimension.toFixed(1)} ± ${(dimension * edges.error).toFixed(1)}`]);
+      ? `local dimension at layer ${layer}: not defined, as another token has the same vector`
+      : `local dimension at layer ${layer}: ${dimension.toFixed(1)} ± ${(dimension * edges.error).toFixed(1)}`]);
     const readout = document.getElementById(`readout-${place}`);
     readout.replaceChildren(...parts.map((words) => {
       const part = document.createElement("span");

@@ -150,14 +150,14 @@ def _texts(page):
     controls = (
         '<form class="controls" hidden>\n<fieldset><legend>Color by</legend>\n'
         '<label><input type="radio" name="color" value="surprisal" checked> surprisal</label>\n'
-        '<label><input type="radio" name="color" value="dimension"> dimension at each token</label>\n</fieldset>\n'
+        '<label><input type="radio" name="color" value="dimension"> local dimension</label>\n</fieldset>\n'
         f'<label>Layer <input type="range" name="layer" min="1" max="{layers}" value="{page.findings[0].layer}" '
         f"disabled> <output>{page.findings[0].layer}</output></label>\n</form>\n"
     )
     about = (
         "<p>The surprisal of a token is its loss, in nats: how unlikely the model took it for, given the tokens before "
-        f"it. The dimension at a token is estimated from its {NEIGHBORS} nearest neighbors in the cloud of a layer. "
-        f"One estimate is off by about {ERROR:.0%}, so look at regions, not at single tokens.</p>\n"
+        f"it. The local dimension of a token is estimated from its {NEIGHBORS} nearest neighbors in the cloud of a "
+        f"layer. One estimate is off by about {ERROR:.0%}, so look at regions, not at single tokens.</p>\n"
     )
     without = (
         "<noscript><p>Without scripts, the text is colored by surprisal, and the numbers of single tokens are left "
@@ -175,9 +175,9 @@ def _legend(quantity, edges, unit):
     steps = [f'<li><span class="t b{i}">Aa</span> {name}</li>' for i, name in enumerate(names)]
     steps.append('<li><span class="t u">Aa</span> not defined</li>')
     hidden = "" if quantity == "surprisal" else " hidden"
-    label = "surprisal" if quantity == "surprisal" else "dimension at each token"
-    names = f'class="legend {quantity}" data-of="{quantity}" aria-label="Colors: {label}"'
-    return f"<ul {names}{hidden}>{''.join(steps)}</ul>\n"
+    label = "surprisal" if quantity == "surprisal" else "local dimension"
+    about = f'class="legend {quantity}" data-of="{quantity}" aria-label="Colors: {label}"'
+    return f"<ul {about}{hidden}>{''.join(steps)}</ul>\n"
 
 
 def _text(place, found):
@@ -410,7 +410,7 @@ def _footer(page):
     lines = [
         f"Model {page.model} ({page.fingerprint}), bos = {page.bos}; {count(found.text.n_tokens, 'token')} of each "
         "text, special tokens read as characters.",
-        "Dimension: GRIDE, with standard errors for tokens drawn again from the same cloud. Dimension at a token: "
+        "Dimension: GRIDE, with standard errors for tokens drawn again from the same cloud. Local dimension: "
         f"Levina and Bickel's estimate from {NEIGHBORS} neighbors.",
     ]
     if page.reference:

@@ -210,12 +210,10 @@ def _shuffled_dimension(found):
     change = found.changes.get("dimension")
     if change is None or not np.isfinite([change.before, change.after]).all():
         return ""
-    said = f"At layer {found.layer} the dimension {_goes(change)}{_usual(change)}"
-    return (
-        f"{said}, which is less than twice the standard error of the difference."
-        if not _is_clear(change)
-        else f"{said}."
-    )
+    moves = _goes(change)
+    if not _is_clear(change) and not moves.startswith("stays"):
+        moves += ", by less than twice the standard error of the difference"
+    return f"At layer {found.layer} the dimension {moves}{_usual(change)}."
 
 
 def _order(found):
@@ -262,7 +260,8 @@ def _usual(change):
 
 
 def _repetition(found):
-    said = f"Of its {found.text.n_tokens:,} tokens, {found.placed['distinct'].value:,.0f} are distinct."
+    distinct = found.placed["distinct"].value
+    said = f"Of its {found.text.n_tokens:,} tokens, {distinct:,.0f} {'is' if distinct == 1 else 'are'} distinct."
     where = _where(found, "distinct", "This number")
     why = (
         "Fewer distinct tokens often mean a lower loss and a lower dimension, even in a model that has learned nothing."
