@@ -11,6 +11,7 @@ import common  # first: it sets the environment that numpy and torch read
 
 # isort: split
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -91,15 +92,18 @@ def warm_up(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two chapters on short prompts, for a trial run")
+    parser.add_argument("only", nargs="*", metavar="CHAPTER", help="measure these again, and keep the other results")
     options = parser.parse_args()
     profile = PROJECT / "tests" / "tiny.yml" if options.quick else "quick"
     parameters = load_profile(profile, PROJECT) | {"results": data_path("results", "standard.zarr")}
     paths = chapters(PROJECT)
     about = common.provenance()
-    found = {}
+    kept = json.loads((common.RESULTS / "chapters.json").read_text())["chapters"] if options.only else {}
+    chosen = [path for path in paths if path.stem in options.only] or (paths[:2] if options.quick else paths)
+    found = {path.stem: kept[path.stem] for path in paths if path.stem in kept}
     with tempfile.TemporaryDirectory() as folder:
         warm_up(Path(folder))
-        for path in paths[:2] if options.quick else paths:
+        for path in chosen:
             found[path.stem] = executed(path, parameters, Path(folder))
             say("  ".join(row(path.stem, found[path.stem])))
     rows = [row(name, one) for name, one in found.items()]

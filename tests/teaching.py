@@ -58,23 +58,28 @@ SESSION = (
 #: One day, from nine to five.
 DAY_MINUTES = 480
 DAY = (
+    (30, "Is everything installed? Everybody opens a chapter and runs it."),
     ((READ, "the_paper_in_one_page"), "Read {doc}`../notebooks/the_paper_in_one_page`."),
     ((SOLVE, "ex-relative-peak"), "{ref}`ex-relative-peak`: everybody's first checked answer."),
+    ((SOLVE, "ex-common-cause"), "{ref}`ex-common-cause`, in pairs."),
     ((READ, "extraction"), "Read {doc}`../notebooks/extraction`."),
     ((SOLVE, "ex-next-token-loss"), "{ref}`ex-next-token-loss`."),
     (15, "Break."),
     ((READ, "intrinsic_dimension"), "Read {doc}`../notebooks/intrinsic_dimension`, with slides for the formulas."),
     ((SOLVE, "ex-two-nn"), "{ref}`ex-two-nn`."),
+    ((SOLVE, "ex-gride"), "{ref}`ex-gride`."),
     (20, "{doc}`estimator_laboratory`: when is the estimate wrong?"),
     (60, "Lunch."),
     ((READ, "shuffle_control"), "Read {doc}`../notebooks/shuffle_control`."),
     ((SOLVE, "ex-shuffle-blocks"), "{ref}`ex-shuffle-blocks`."),
+    (15, "Discussion: what should a shuffle leave as it is, and what does it?"),
     ((READ, "loss_correlation"), "Read {doc}`../notebooks/loss_correlation`."),
     ((SOLVE, "ex-simpson"), "{ref}`ex-simpson`, in pairs."),
     (15, "Break."),
     ((READ, "your_own_text"), "Read {doc}`../notebooks/your_own_text`."),
     ((SOLVE, "ex-own-variants"), "{ref}`ex-own-variants`, each on a text of their own."),
     ((READ, "reproduction_report"), "Read {doc}`../notebooks/reproduction_report`."),
+    ((SOLVE, "ex-read-verdict"), "{ref}`ex-read-verdict`."),
     (None, "Discussion: which verdicts convince you, and which would you test again?"),
 )
 #: Four weeks, two meetings each: what the chapters of a week are about, the chapters, and the exercises to hand in.
@@ -128,7 +133,7 @@ def plan(rows, total, known):
     for minutes, said in timed(rows, total, known):
         lines.append(f"| {start // 60}:{start % 60:02d} | {minutes} | {said} |")
         start += minutes
-    return [*lines, f"| {start // 60}:{start % 60:02d} | {start} in all | End. |"]
+    return [*lines, f"| {start // 60}:{start % 60:02d} | | End, after {start} minutes. |"]
 
 
 def weeks(known):

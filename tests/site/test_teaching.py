@@ -8,6 +8,7 @@ import pytest
 import teaching
 import times
 import typer
+import yaml
 from conftest import PROJECT
 
 from tokengeom_utils.cli import app
@@ -15,7 +16,8 @@ from tokengeom_utils.site.build.contents import chapters
 
 PAGE = teaching.PAGE.read_text(encoding="utf-8")
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in chapters(PROJECT)}
-EXERCISES = {label: said for text in SOURCES.values() for label, _, said, _ in times.exercises(text)}
+LEVELS = {label: level for text in SOURCES.values() for label, level, *_ in times.exercises(text)}
+POINTS = {"Easy": 3, "Medium": 5, "Hard": 8}
 CHECKED = {
     label
     for text in SOURCES.values()
@@ -98,16 +100,22 @@ def test_a_chapter_leaves_memory_for_a_browser_on_a_machine_with_4_gb():
 
 def test_there_is_a_rubric_for_every_exercise_without_a_checker():
     assert len(CHECKED) > 40
-    assert list(RUBRICS) == [label for label in EXERCISES if label in RUBRICS], "in the order of the book"
-    assert set(RUBRICS) == set(EXERCISES) - CHECKED
+    assert list(RUBRICS) == [label for label in LEVELS if label in RUBRICS], "in the order of the book"
+    assert set(RUBRICS) == set(LEVELS) - CHECKED
 
 
 @pytest.mark.parametrize("label", RUBRICS)
-def test_a_rubric_gives_a_point_for_each_five_minutes(label):
+def test_a_rubric_gives_the_points_of_its_level(label):
     points = re.findall(r"^- (\d+) points?: ", RUBRICS[label], re.M)
-    assert sum(map(int, points)) == EXERCISES[label] / 5
+    assert sum(map(int, points)) == POINTS[LEVELS[label]]
     assert "\nHalf an answer: " in RUBRICS[label]
     assert len(re.findall(r"^- ", RUBRICS[label], re.M)) == len(points)
+
+
+def test_the_points_are_those_that_the_page_states_and_the_notebooks_give():
+    assert "An easy exercise has {Easy} points, a medium one {Medium}, and a hard one {Hard}".format(**POINTS) in PAGE
+    graded = PROJECT / "data" / "exercises.yml"
+    assert not graded.is_file() or yaml.safe_load(graded.read_text(encoding="utf-8"))["points"] == POINTS
 
 
 # --- mistakes ---
@@ -131,10 +139,10 @@ def test_commands_named_without_arguments_exist():
     assert [name for name in re.findall(r"`tokengeom ([a-z-]+)`", PAGE) if name not in known] == []
 
 
-def test_anchors_in_the_page_exist():
-    headings = {re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in re.findall(r"^#+ (.+)$", PAGE, re.M)}
-    anchors = headings | set(re.findall(r"^\(([\w-]+)\)=$", PAGE, re.M))
-    assert [link for link in re.findall(r"\]\(#([\w-]+)\)", PAGE) if link not in anchors] == []
+def test_links_within_the_page_lead_to_labels():
+    labels = set(re.findall(r"^\(([\w-]+)\)=$", PAGE, re.M))
+    links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
+    assert links and set(links) <= labels
 
 
 def test_a_row_begins_when_the_one_before_ends():
