@@ -171,7 +171,7 @@ def test_targets_and_links_of_the_guides_exist(name):
 @pytest.mark.parametrize("name", GUIDES)
 def test_paths_in_the_guides_exist(name):
     places = [PROJECT, PROJECT / "tokengeom_utils", (PROJECT / name).parent]
-    for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", GUIDES[name]):
+    for path in re.findall(r"(?<!})`((?:[\w.-]+/)+[\w.-]*)`", GUIDES[name]):  # pages in roles are for Sphinx to find
         if not path.startswith(("_build/", "my-")):
             assert any((place / path).exists() for place in places), path
 

@@ -18,13 +18,8 @@ PAGE = teaching.PAGE.read_text(encoding="utf-8")
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in chapters(PROJECT)}
 LEVELS = {label: level for text in SOURCES.values() for label, level, *_ in times.exercises(text)}
 POINTS = {"Easy": 3, "Medium": 5, "Hard": 8}
-CHECKED = {
-    label
-    for text in SOURCES.values()
-    for label in re.findall(
-        r"^`{3,}\{exercise\}[^\n]*\n:label: (\S+)\n(?:(?!^`{3,}\{).*\n)*?.*tg\.check\.", text, re.MULTILINE
-    )
-}
+BOX = re.compile(r"^(`{3,})\{exercise\}[^\n]*\n:label: (\S+)\n(.*?)^\1$", re.M | re.S)
+CHECKED = {label for text in SOURCES.values() for _, label, body in BOX.findall(text) if "tg.check." in body}
 RUBRICS = dict(re.findall(r"^```\{solution\} (\S+)\n(.*?)^```$", PAGE, re.M | re.S))
 
 
