@@ -326,7 +326,7 @@ def test_a_result_that_is_in_the_key_earns_its_points(found, wanted, capsys):
     [
         (2.1, "another number"),
         ([2, 2], "the shape (2,), not ()"),
-        (..., "but a ellipsis"),
+        (..., "in place of the dots"),
         (None, "but a NoneType"),
         (np.nan, "not defined"),
         (np.inf, "infinite"),

@@ -54,7 +54,7 @@ def test_an_exercise_with_code_has_a_stub_an_answer_and_a_checker(exercise):
     compile(exercise.own.given, exercise.id, "exec")
     compile(exercise.own.wanted, exercise.id, "eval")
     assert not exercise.own.ask.endswith(".") and not exercise.own.ask[0].isupper()
-    assert max(map(len, exercise.own.given.splitlines())) <= 92
+    assert all(len(line) <= 92 for line in exercise.own.given.splitlines())
 
 
 def test_a_list_that_lacks_an_exercise_or_has_one_too_many_is_refused(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_list_that_lacks_an_exercise_or_has_one_too_many_is_refused(tmp_path, 
     for change, words in (
         (("ex-align:", "ex-other:"), "the exercise ex-align is missing in data/exercises.yml"),
         (("  ex-align:", "  ex-more:\n    idea: More.\n  ex-align:"), "no chapter has the exercises ex-more"),
-        (("ex-bound:\n", "ex-bound:\n    own: {draw: {}, given: '', ask: '', wanted: ''}\n"), "or neither"),
+        (("ex-bound:\n", "ex-bound:\n    own: {draw: {}, ask: '', wanted: ''}\n"), "or neither"),
     ):
         (tmp_path / "exercises.yml").write_text(text.replace(*change), encoding="utf-8")
         with pytest.raises(BuildError, match=words):

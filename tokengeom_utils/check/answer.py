@@ -11,13 +11,15 @@ from typing import Any, NamedTuple, Protocol, overload
 import numpy as np
 
 from .attempt import Attempt as Attempt
-from .attempt import Hint, as_numbers, call, described
+from .attempt import Elsewhere, Hint, as_numbers, call, described
 from .limit import TooLong, within
 
 #: How often a check that draws its inputs is run, each time on other inputs; the draws are the same every time.
 DRAWS, SEED = 3, 250110573
 #: Seconds that one check of an attempt may take.
 LIMIT = 10.0
+#: The hint for what is no function.
+UNCALLED = "pass the function itself, without calling it: its name and no parentheses"
 #: The share of the points that the check in this thread has secured.
 _progress = threading.local()
 
@@ -273,22 +275,30 @@ def value(
     ...
     tokengeom_utils.check.answer.NotYet: not yet: this is no number and no array of numbers, but a str
     """
-    numbers = as_numbers(found)
-    if numbers is None:
-        raise NotYet(f"not yet: this is no number and no array of numbers, but a {type(found).__name__}")
-    if not np.isfinite(numbers).all():
-        raise NotYet("not yet: some numbers are infinite or not defined (NaN)")
-    if wanted is None:
-        kind = f"an array of shape {numbers.shape}" if numbers.ndim else "a number"
-        print(f"{kind}: it is compared with the key when your notebook is graded")
-        return None
-    if close(found, wanted, rtol, atol):
+    if wrong := difference(found, wanted, rtol, atol):
+        raise NotYet(f"not yet: {wrong}")
+    if wanted is not None:
         print("correct")
-    elif np.shape(numbers) != np.shape(wanted):
-        raise NotYet(f"not yet: this has the shape {np.shape(numbers)}, not {np.shape(wanted)}")
-    else:
-        raise NotYet("not yet: this is another number than the one in the key")
-    return float(points)
+        return float(points)
+    kind = f"an array of shape {np.shape(found)}" if np.shape(found) else "a number"
+    print(f"{kind}: it is compared with the key when your notebook is graded")
+    return None
+
+
+def difference(found: Any, wanted: Any, rtol: float, atol: float) -> str:
+    """Return in words what is wrong with a result; empty if it is close to ``wanted``, or finite without one."""
+    numbers = as_numbers(found)
+    if found is ...:
+        return "put your result in place of the dots"
+    if numbers is None:
+        return f"this is no number and no array of numbers, but a {type(found).__name__}"
+    if not np.isfinite(numbers).all():
+        return "some numbers are infinite or not defined (NaN)"
+    if wanted is None or close(numbers, wanted, rtol, atol):
+        return ""
+    if numbers.shape != np.shape(wanted):
+        return f"this has the shape {numbers.shape}, not {np.shape(wanted)}"
+    return "this is another number than the one in the key"
 
 
 class Checker(Protocol):
@@ -383,8 +393,8 @@ def checker(check: Callable[..., None]) -> Checker:
 
 def _answer(check: Callable[..., None], attempt: Any, draws: list[np.random.Generator]) -> Answer:
     """Return the answer of a check on an attempt: of several draws, the one that leaves least right."""
-    if not callable(attempt):
-        return Answer(False, "pass the function itself, without calling it: its name and no parentheses")
+    if not callable(attempt):  # an attempt elsewhere is
+        return Answer(False, UNCALLED)
 
     def tried() -> Answer:
         least = Answer(True, share=1.0)
@@ -396,10 +406,18 @@ def _answer(check: Callable[..., None], attempt: Any, draws: list[np.random.Gene
                 break
         return Answer(True) if least.passed else least
 
+    if isinstance(attempt, Elsewhere):  # which keeps the time itself
+        return tried()
     try:
         return within(LIMIT, tried)
     except TooLong as error:
-        return Answer(False, f"your function is not ready after {LIMIT:g} seconds {described(error)}".rstrip())
+        return Answer(False, too_long(error))
+
+
+def too_long(error: TooLong | None = None) -> str:
+    """Return the hint about an attempt that was stopped, with its line if that is known."""
+    line = f" {described(error)}" if error else ""
+    return f"your function is not ready after {LIMIT:g} seconds{line}".rstrip()
 
 
 def _on_one_draw(check: Callable[..., None], attempt: Any, draw: list[np.random.Generator]) -> Answer:

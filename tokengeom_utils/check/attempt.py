@@ -18,12 +18,11 @@ from .limit import TooLong
 Attempt = Callable[..., Any]
 
 #: Folders whose code no student wrote.
-_INSTALLED = (
+_FOLDERS = {
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     str(Path(__file__).parents[1]),
-    "<frozen ",
-    "<__array_function__",
-)
+}
+_INSTALLED = (*_FOLDERS, *(str(Path(folder).resolve()) for folder in _FOLDERS), "<frozen ", "<__array_function__")
 
 
 class Hint(Exception):

@@ -1,5 +1,6 @@
 """Checkers for the chapter "Cosine similarity: do the tokens point one way?"."""
 
+import threading
 import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,22 +12,29 @@ from torch.nn.functional import normalize
 from .answer import Attempt, checker, close, expect, reached, shaped
 
 
-class _Work(torch.overrides.TorchFunctionMode):
+class Work(torch.overrides.TorchFunctionMode):
     """A context that records how many numbers torch makes at once and in all, and how many NumPy keeps at once."""
+
+    open = threading.local()  #: its ``work`` is the open context of this thread
 
     def __init__(self) -> None:
         super().__init__()
         self.largest = self.total = 0
+
+    def add(self, largest: int, total: int) -> None:
+        """Add what was recorded elsewhere."""
+        self.largest, self.total = max(self.largest, largest), self.total + total
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         value = func(*args, **(kwargs or {}))
         made = value.numel() if torch.is_tensor(value) else 0
-        self.largest, self.total = max(self.largest, made), self.total + made
+        self.add(made, made)
         return value
 
-    def __enter__(self) -> "_Work":
+    def __enter__(self) -> "Work":
+        self.open.work = self
         self.traced = tracemalloc.is_tracing()
         if not self.traced:
             tracemalloc.start()
@@ -37,6 +45,7 @@ class _Work(torch.overrides.TorchFunctionMode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
+        self.open.work = None
         self.largest = max(self.largest, (tracemalloc.get_traced_memory()[1] - self.before) // 8)
         if not self.traced:
             tracemalloc.stop()
@@ -54,7 +63,7 @@ def mean_cosine(attempt: Attempt, rng: np.random.Generator) -> None:
     u = normalize(cloud, dim=1)
     wanted = u.mean(0).square().sum()
     attempt(cloud[:5])  # what it imports is then not counted
-    with _Work() as work:
+    with Work() as work:
         found = attempt(cloud)
     # The attempt runs twice and is handed a copy each time; a loop over the tokens makes about 5 d numbers for each.
     expect(

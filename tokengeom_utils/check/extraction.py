@@ -80,7 +80,8 @@ class _Residual(torch.nn.Sequential):
         return x
 
 
-def _hooks(network: torch.nn.Module) -> int:
+def hooks_of(network: torch.nn.Module) -> int:
+    """Return how many hooks the parts of a network hold."""
     return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in network.modules())
 
 
@@ -105,7 +106,7 @@ def block_inputs(attempt: Attempt, rng: np.random.Generator) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = attempt(network, x)
     expect(
-        not _hooks(network),
+        not hooks_of(network),
         "your hooks are still in place: call .remove() on the handle of each, or the next forward pass will fill your "
         "list too",
     )

@@ -149,12 +149,17 @@ def mean_log_frequency(attempt: Attempt, rng: np.random.Generator) -> None:
     logarithm of the frequencies, with one added to every count, a numpy array of shape (prompt,).
     """
     (p, t), v = rng.integers(3, 7, 2), int(rng.integers(8, 12))  # the vocabulary is larger than the largest token
-    ids = rng.integers(0, v - 2, (p, t))
-    ids[:, 0] = np.arange(p)  # some tokens may occur in one prompt only
-    ids[0, 1] = v - 2
+    repeats = False
+    while not repeats:  # a prompt has to repeat some of its tokens, else a mean over different tokens is right
+        ids = rng.integers(0, v - 2, (p, t))
+        ids[:, 0] = np.arange(p)  # some tokens may occur in one prompt only
+        ids[0, 1] = v - 2
+        counts, others = np.bincount(ids.ravel(), minlength=v), (p - 1) * t
+        rows = [np.log((counts - np.bincount(row, minlength=v) + 1) / (others + v)) for row in ids]
+        different = [row[np.unique(i)].mean() for row, i in zip(rows, ids, strict=True)]
+        repeats = not close(different, [row[i].mean() for row, i in zip(rows, ids, strict=True)], 1e-3)
     with np.errstate(divide="ignore", invalid="ignore"):
         found, wanted = attempt(ids, v), statistics.mean_log_frequency(ids, v)
-    counts, others = np.bincount(ids.ravel(), minlength=v), (p - 1) * t
     expect(np.shape(found) == (p,), "return one number for each prompt")
     expect(
         np.isfinite(found).all(),
@@ -170,10 +175,8 @@ def mean_log_frequency(attempt: Attempt, rng: np.random.Generator) -> None:
         "with one added to every count, the frequencies must still sum to one: add the size of the vocabulary to the "
         "denominator",
     )
-    rows = [np.log((counts - np.bincount(row, minlength=v) + 1) / (others + v)) for row in ids]
     expect(
-        not close(found, [row.mean() for row in rows])
-        and not close(found, [row[np.unique(i)].mean() for row, i in zip(rows, ids, strict=True)]),
+        not close(found, [row.mean() for row in rows]) and not close(found, different),
         "the mean is over the tokens of the prompt, each as often as it occurs, not over a list of different tokens",
     )
     expect(

@@ -131,4 +131,4 @@ def _own(given: Mapping[str, Any]) -> Own:
     for name, choice in given["draw"].items():
         first, _, last = str(choice).partition("-")
         draw[name] = choice if isinstance(choice, list) else range(int(first), int(last) + 1)
-    return Own(draw, given["given"].rstrip(), given["ask"], given["wanted"])
+    return Own(draw, given.get("given", "").rstrip(), given["ask"], given["wanted"])
