@@ -14,7 +14,20 @@ PAGE = PROJECT / "CONTRIBUTING.md"
 #: modules at the top of the package, from the bottom up; any room may import them
 GROUND = ("version", "errors", "paths", "processor", "console", "schema")
 #: from the bottom up: a room imports only from itself and from the rooms before it
-ROOMS = (*GROUND, "clouds", "models", "prompts", "surveys", "theory", "claims", "check", "site", "reports", "cli")
+ROOMS = (
+    *GROUND,
+    "clouds",
+    "models",
+    "prompts",
+    "surveys",
+    "theory",
+    "claims",
+    "check",
+    "site",
+    "reports",
+    "classes",
+    "cli",
+)
 
 
 @cache

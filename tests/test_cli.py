@@ -88,6 +88,8 @@ def test_an_unknown_profile_lists_the_known_ones(run, tmp_path):
         (("measure", "README.md", "--shuffle", "6"), "cannot be cut into 4^6"),
         (("export", "untrained", "x.txt"), "must end in .csv, .parquet, .nc or .zarr"),
         (("fetch-model", "no-such-model"), "unknown model 'no-such-model'"),
+        (("handout", "none.csv", "--chapters", "6", "--out", "x"), "there is no file none.csv"),
+        (("handout", "--chapters", "none", "--out", "x"), "there is no chapter 'none'"),
         (("--help",), "Measure the geometry"),
     ],
 )

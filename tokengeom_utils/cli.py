@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, slides, survey, merge, doctor, export, measure, report, fetch-model, fetch-texts.
+"""The command line: tokengeom book, slides, handout, survey, merge, doctor, export, measure, report, and fetching.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -401,6 +401,36 @@ def _table(found, name):
 def _shown(value, form, unit=""):
     """A number as it is printed; a dash where it is not defined."""
     return "-" if value.isnull() else f"{value.item():{form}}{unit}"
+
+
+@app.command()
+def handout(
+    chapters: Annotated[str, typer.Option(help="Numbers or names of chapters, such as 6,7; or all.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    roster: Annotated[
+        Path | None, typer.Argument(help="CSV file with a column id, and a name; without one, one set for all.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of all numbers and hidden tests; random if not given.")
+    ] = None,
+    install: Annotated[
+        str | None,
+        typer.Option(help="What students give to pip to install the project; by default the address of the checkout."),
+    ] = None,
+) -> None:
+    """Write the exercises of some chapters as notebooks for a class, with a key for the teacher.
+
+    Each student of the roster gets numbers of their own. The notebooks can be graded with tokengeom collect and with
+    nbgrader. Run it in a checkout of the book.
+    """
+    from .classes.handout import RETURNED, STUDENTS, TEACHER, hand_out
+    from .console import say
+
+    key = hand_out(chapters, out, roster, seed=seed, install=install)
+    each = f"{len(key.students)} students, " if key.roster else ""
+    say(f"{out / STUDENTS}: {each}{len(key.sheets)} notebook{'s' * (len(key.sheets) > 1)} each, to be handed out")
+    say(f"{out / TEACHER}: the key, the list of exercises, and a source for nbgrader, for you alone")
+    say(f"put what comes back into {out / RETURNED}, then run  tokengeom collect {out}")
 
 
 @app.command("fetch-model")

@@ -11,10 +11,11 @@ from folds import Fold, FoldLabel
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
+from tokengeom_utils.site.plain import ANSWERS
+from tokengeom_utils.site.plain import QUESTION as KIND
+
 logger = logging.getLogger(__name__)
 
-KIND = "question"  #: class of the box, and of what becomes of it
-ANSWERS = "Answers"  #: title of the folded box
 SEVERAL = "Choose every right answer."  #: what a question says if more than one is right
 VERDICTS = {"Right.": "right", "Wrong.": "wrong"}  #: how an explanation begins, and the class of its answer
 FEWEST = 3

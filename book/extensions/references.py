@@ -9,29 +9,7 @@ from pybtex.style.labels import BaseLabelStyle
 from pybtex.style.sorting.author_year_title import SortingStyle
 from pybtex.style.template import FieldIsMissing, join, node, optional, sentence
 
-OTHERS = "others"  # BibTeX: ``and others``
-
-
-def short_names(entry):
-    """Name the authors of an entry as citations do: one, two, or the first.
-
-    Parameters
-    ----------
-    entry : pybtex.database.Entry
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from pybtex.database import Entry, Person
-    >>> short_names(Entry("misc", persons={"author": [Person("Lovelace, Ada"), Person("others")]}))
-    'Lovelace et al.'
-    """
-    persons = entry.persons["author"]
-    names = [" ".join(map(str, person.rich_prelast_names + person.rich_last_names)) for person in persons]
-    return " and ".join(names) if len(names) < 3 and OTHERS not in names else f"{names[0]} et al."
+from tokengeom_utils.site.plain import OTHERS, short_names
 
 
 class Labels(BaseLabelStyle):

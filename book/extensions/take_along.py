@@ -11,24 +11,13 @@ from pathlib import Path
 
 import nbformat
 from landing import GITHUB, published_at
-from questions import ANSWERS, KIND
-from references import short_names
 
+from tokengeom_utils.site.plain import plain, short_names
 from tokengeom_utils.surveys.provenance import address
 
 FOLDER = "_downloads/notebooks"
-FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}([^\n]*)\n((?::\w[^\n]*\n)*)(.*?)^\1[ \t]*$\n?", re.S | re.M)
-LABEL = re.compile(r"^\([\w:-]+\)=\n", re.M)
-ROLE = re.compile(r"\{([\w:-]+)\}(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.S)
-TITLED = re.compile(r"(.+?)\s*<[^<>]+>", re.S)
 LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
 PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
-DOWNLOAD = re.compile(r"^.*\{download\}`.*\n?", re.M)  # a sentence that offers a file of the page
-SOLUTION = "solution"
-#: boxes whose name is said in front of their title
-NAMED = ("exercise", SOLUTION, "definition", "proposition", "theorem", "lemma", "corollary", "proof", "remark")
-#: boxes of a page that a notebook does without
-DROPPED = ("Rerun this chapter", "Reproduce this figure")
 SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
 COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
 
@@ -61,57 +50,6 @@ def shown(body):
         page, _, label = to.partition("#")
         found.setdefault(label or Path(page).stem, html.unescape(re.sub("<[^>]*>", "", text)))
     return found
-
-
-def plain(text, solutions, names):
-    """Markdown that needs no extension of Jupyter.
-
-    Parameters
-    ----------
-    text : str
-        MyST.
-    solutions : bool
-        Whether to keep the solutions of exercises, and the explanations of the answers to questions.
-    names : dict of str to str
-        What to call what a role refers to, by its label.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> box = "(here)=\\n```{exercise} Count\\n:label: a\\n\\nHow many in {numref}`b`?\\n```\\n"
-    >>> print(plain(box, True, {"b": "Fig. 1"}))
-    **Exercise. Count**
-    <BLANKLINE>
-    How many in Fig. 1?
-    """
-
-    def box(match):
-        _, kind, title, options, body = match.groups()
-        kind, title = kind.rpartition(":")[2], title.strip()
-        if title in DROPPED or (not solutions and (kind == SOLUTION or title == ANSWERS)):
-            return ""
-        if kind not in (*NAMED, "admonition", "note", "tip", "warning", "dropdown"):
-            return match[0]
-        if kind == SOLUTION:
-            title = ""
-        asked = f":class: {KIND}\n" in options
-        name = kind.capitalize() if kind in NAMED else KIND.capitalize() if asked else ""
-        head = ". ".join(filter(None, (name, title)))
-        return (f"**{head}**\n\n" if head else "") + FENCE.sub(box, body).strip("\n") + "\n"
-
-    def role(match):
-        kind, _, content = match.groups()
-        if titled := TITLED.fullmatch(content):
-            return titled[1]
-        if kind.startswith("cite"):
-            works = "; ".join(names.get(key.strip(), key) for key in content.split(","))
-            return works if kind == "cite:t" else f"({works})"
-        return names.get(content.removeprefix("/notebooks/"), content)
-
-    return ROLE.sub(role, DOWNLOAD.sub("", LABEL.sub("", FENCE.sub(box, text)))).strip("\n")
 
 
 def outward(text, base):

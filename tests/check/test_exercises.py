@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^(`{3,}|:{3,})\{(exercise|solution)\} *([^\n]*)\n(.*?)^\1$"
 CODE = re.compile(r"^~~~python\n(.*?)^~~~$", re.M | re.S)
 OPTION = re.compile(r"^:(\w+): *(.*)$", re.M)
 CALL = re.compile(r"tg\.check\.(\w+)")
-MACHINERY = ["Answer", "checker", "close", "expect"]
+MACHINERY = ["Answer", "NotYet", "checker", "close", "expect", "reached", "value"]
 CHECKERS = {name: f for name, f in vars(check).items() if hasattr(f, "__wrapped__")}
 
 
@@ -110,7 +110,12 @@ def test_a_body_that_fails_or_returns_nonsense_gets_a_hint(chapter, label, exerc
 
 def test_the_package_follows_the_book():
     """Each chapter's checkers are in its module, in the order of its exercises, and the package lists all of them."""
-    modules = {path.stem for path in Path(check.__file__).parent.glob("*.py")} - {"__init__", "answer"}
+    modules = {path.stem for path in Path(check.__file__).parent.glob("*.py")} - {
+        "__init__",
+        "answer",
+        "attempt",
+        "limit",
+    }
     assert modules == {chapter for chapter, used in USED.items() if used}
     for chapter in modules:
         source = ast.parse(inspect.getsource(import_module(f"{check.__name__}.{chapter}")))
@@ -140,7 +145,23 @@ def test_a_checker_states_the_function_it_asks_for(chapter, label, exercise, sol
     signature = re.search(r"def (\w+\(.*\)):", exercise["code"][0])[1]
     assert text.startswith(f"Check ``{signature}``: ")
     assert 1 <= sum(bool(line.strip()) for line in text.splitlines()) <= 4
-    assert inspect.signature(CHECKERS[name]).return_annotation is check.Answer
+    assert [*inspect.signature(CHECKERS[name]).parameters] == ["attempt", "points", "seed"]
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_a_checker_says_which_kind_of_array_it_passes_and_wants(name):
+    text = " ".join(CHECKERS[name].__doc__.split())
+    assert not re.findall(r"(?<!numpy )\barrays?\b|(?<!torch )\btensors?\b", text)
+    assert re.search(r"\b(returns|Returns) (a|an|one|two|three|degrees|the mean)\b", text), text
+
+
+@pytest.mark.parametrize("chapter, label, exercise, solution", CODING)
+def test_an_exercise_says_which_kind_of_array_its_function_gets(chapter, label, exercise, solution):
+    """In its own text, or in that above the exercises; a float or an int is no array."""
+    source = (PROJECT / "notebooks" / f"{chapter}.md").read_text(encoding="utf-8")
+    text = source.split("## Exercises")[1].split("{exercise}")[0] + exercise["text"]
+    for kind in re.findall(r"(numpy array|torch tensor)", CHECKERS[CALL.search(exercise["text"])[1]].__doc__):
+        assert kind in " ".join(text.split()) or "like `a` in {ref}`ex-overlap`" in text, kind
 
 
 def hints(name):
@@ -176,3 +197,15 @@ def test_every_hint_of_a_checker_is_given_for_some_mistake(name):
     for hint in hints(name):
         pattern = ".*".join(map(re.escape, hint.split("...")))
         assert any(re.fullmatch(pattern, answer, re.S) for answer in given), f"no mistake gets the hint: {hint}"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted({checker for checker, _ in MISTAKES}))
+def test_who_is_right_in_the_main_case_keeps_a_share(name):
+    for checker, attempt in MISTAKES:
+        answer = CHECKERS[name](attempt) if checker == name else check.Answer(True)
+        assert answer.passed or answer.share in (0, 0.25, 0.5, 0.75)
+        if re.match(r"right (for|but|inside|with)\b|right,|nearly right", answer.hint):
+            assert answer.share > 0, answer.hint
+        if answer.share:
+            assert CHECKERS[name](attempt, points=8) == 8 * answer.share

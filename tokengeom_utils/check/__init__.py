@@ -1,19 +1,24 @@
 """Checkers for the exercises, in the order of the book: each tries your function and returns a verdict or a hint.
 
 A checker takes the function that an exercise asks for and calls it where the answer is known. Its docstring states the
-arguments and the result. Each chapter's checkers are in the module named after the chapter's file; ``answer`` holds
-what they share.
+arguments and the result. In a graded cell it is asked for points, and raises an error if there are none. Each chapter's
+checkers are in the module named after the chapter's file; ``answer``, ``attempt``, and ``limit`` hold what they share.
 
 >>> import tokengeom_utils as tg
 >>> tg.check.chance_overlap(lambda k, n: k / n)
 not yet: a token is never its own neighbor, so its k neighbors are drawn from n - 1 others, not from n
 >>> tg.check.chance_overlap(lambda k, n: k / (n - 1))
 correct
+>>> tg.check.chance_overlap(lambda k, n: k / (n - 1), points=3)
+correct
+3.0
 """
+
+from difflib import get_close_matches
 
 # isort: off
 # The imports and __all__ follow the book, not the alphabet.
-from .answer import Answer, checker, close, expect
+from .answer import Answer, NotYet, checker, close, expect, reached, value
 from .the_paper_in_one_page import relative_peak, align
 from .empirical_measures import w2_line, same_measure, w2_gaussians
 from .mean_field import sa_velocity, hemisphere, cosine_speed
@@ -35,9 +40,12 @@ from .reproduction_report import kinds_needed, joint_p_values, holm
 
 __all__ = [  # noqa: RUF022
     "Answer",
+    "NotYet",
     "checker",
     "close",
     "expect",
+    "reached",
+    "value",
     "relative_peak",
     "align",
     "w2_line",
@@ -87,3 +95,9 @@ __all__ = [  # noqa: RUF022
     "joint_p_values",
     "holm",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Name the checker that was probably meant, also in Jupyter, whose errors lack Python's suggestions."""
+    similar = get_close_matches(name, __all__, n=1)
+    raise AttributeError(f"there is no checker {name}" + (f": did you mean {similar[0]}?" if similar else ""))

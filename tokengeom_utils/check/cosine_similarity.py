@@ -1,5 +1,6 @@
 """Checkers for the chapter "Cosine similarity: do the tokens point one way?"."""
 
+import threading
 import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,25 +9,32 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
-class _Work(torch.overrides.TorchFunctionMode):
+class Work(torch.overrides.TorchFunctionMode):
     """A context that records how many numbers torch makes at once and in all, and how many NumPy keeps at once."""
+
+    open = threading.local()  #: its ``work`` is the open context of this thread
 
     def __init__(self) -> None:
         super().__init__()
         self.largest = self.total = 0
+
+    def add(self, largest: int, total: int) -> None:
+        """Add what was recorded elsewhere."""
+        self.largest, self.total = max(self.largest, largest), self.total + total
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         value = func(*args, **(kwargs or {}))
         made = value.numel() if torch.is_tensor(value) else 0
-        self.largest, self.total = max(self.largest, made), self.total + made
+        self.add(made, made)
         return value
 
-    def __enter__(self) -> "_Work":
+    def __enter__(self) -> "Work":
+        self.open.work = self
         self.traced = tracemalloc.is_tracing()
         if not self.traced:
             tracemalloc.start()
@@ -37,6 +45,7 @@ class _Work(torch.overrides.TorchFunctionMode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
+        self.open.work = None
         self.largest = max(self.largest, (tracemalloc.get_traced_memory()[1] - self.before) // 8)
         if not self.traced:
             tracemalloc.stop()
@@ -46,14 +55,15 @@ class _Work(torch.overrides.TorchFunctionMode):
 def mean_cosine(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``mean_cosine(cloud)``: the mean cosine similarity over all pairs, self-pairs included.
 
-    ``cloud`` is a tensor of shape (token, feature); returns a float or a tensor of shape (). No pair may be formed.
+    ``cloud`` is a torch tensor of shape (token, feature); returns a float or a torch tensor of shape (). No pair may be
+    formed.
     """
     n, d = int(rng.integers(1000, 1100)), int(rng.integers(3, 6))
     cloud = torch.tensor(rng.normal(rng.uniform(0.5, 1), 1, size=(n, d)) * rng.uniform(0.5, 2, (n, 1)))
     u = normalize(cloud, dim=1)
     wanted = u.mean(0).square().sum()
     attempt(cloud[:5])  # what it imports is then not counted
-    with _Work() as work:
+    with Work() as work:
         found = attempt(cloud)
     # The attempt runs twice and is handed a copy each time; a loop over the tokens makes about 5 d numbers for each.
     expect(
@@ -82,7 +92,7 @@ def mean_cosine(attempt: Attempt, rng: np.random.Generator) -> None:
 def leave_one_out(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``leave_one_out(cloud)``: the mean cosine similarity with each token left out in turn.
 
-    ``cloud`` is a tensor of shape (token, feature); returns a tensor of shape (token,).
+    ``cloud`` is a torch tensor of shape (token, feature); returns a torch tensor of shape (token,).
     """
     n = int(rng.integers(9, 15))
     cloud = torch.tensor(rng.normal(1, 1, size=(n, rng.integers(3, 6))) * rng.uniform(0.5, 2, (n, 1)))
@@ -113,8 +123,8 @@ def leave_one_out(attempt: Attempt, rng: np.random.Generator) -> None:
 def neighbor_angle(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``neighbor_angle(r1, r2, between)``: the angle at a token between two neighbors, from three distances.
 
-    The distances to the neighbors and the one between them are arrays of one shape; returns degrees, an array of that
-    shape.
+    The distances to the neighbors and the one between them are numpy arrays of one shape; returns degrees, a numpy
+    array of that shape.
     """
     r1, r2 = np.hstack([np.array([[3.0], [4.0]]), rng.uniform(0.5, 2, (2, 20))])
     angle = np.append(np.pi / 2, rng.uniform(0.2, 3, 20))
@@ -131,6 +141,7 @@ def neighbor_angle(attempt: Attempt, rng: np.random.Generator) -> None:
         "by the law of cosines, between^2 = r1^2 + r2^2 - 2 r1 r2 cos(angle): the sides 3, 4, and 5 make a right angle "
         "at the token",
     )
+    reached(0.5)
     near, far = np.sort(rng.uniform(0.5, 2, (2, 200)), axis=0)
     flat = np.stack([attempt(far, near, far + near), attempt(far, near, far - near)])
     expect(

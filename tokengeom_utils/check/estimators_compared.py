@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 @checker
 def correlation_dimension(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``correlation_dimension(cloud, r1, r2)``: how fast the number of close pairs grows between two radii.
 
-    ``cloud`` is an array of shape (point, feature), ``r1`` < ``r2`` are floats; returns a float.
+    ``cloud`` is a numpy array of shape (point, feature), ``r1`` < ``r2`` are floats; returns a float.
     """
     n = int(rng.integers(50, 80))
     cloud = rng.normal(size=(n, rng.integers(2, 5)))
@@ -45,7 +45,7 @@ def correlation_dimension(attempt: Attempt, rng: np.random.Generator) -> None:
 def participation_ratio(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``participation_ratio(cloud)``: how many directions carry the variance of a cloud.
 
-    ``cloud`` is an array of shape (point, feature); returns a float between 1 and the number of features.
+    ``cloud`` is a numpy array of shape (point, feature); returns a float between 1 and the number of features.
     """
     d = int(rng.integers(3, 7))
     cloud = rng.normal(1, rng.uniform(0.5, 5, d), size=(rng.integers(30, 60), d)) @ rng.normal(size=(d, d))
@@ -85,7 +85,7 @@ def participation_ratio(attempt: Attempt, rng: np.random.Generator) -> None:
 def three_averages(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``three_averages(inverse, k)``: three ways to average local dimensions.
 
-    ``inverse`` is an array of shape (point,) of local inverse dimensions, each from ``k`` neighbors; returns three
+    ``inverse`` is a numpy array of shape (point,) of local inverse dimensions, each from ``k`` neighbors; returns three
     floats: the mean of the local dimensions, the same corrected for bias, and one over the mean inverse.
     """
     inverse, k = rng.uniform(0.1, 0.5, rng.integers(4, 9)), int(rng.integers(5, 30))
@@ -96,6 +96,7 @@ def three_averages(attempt: Attempt, rng: np.random.Generator) -> None:
         "return three numbers: the mean, the corrected mean, and one over the mean inverse",
     )
     expect(close(found[0], plain), "the first number: invert each entry, then average")
+    reached(0.25)
     expect(
         not close(found[1], plain * (k - 1) / (k - 2)),
         "the second number: the mean is too high, so the correction makes it smaller",
@@ -108,5 +109,6 @@ def three_averages(attempt: Attempt, rng: np.random.Generator) -> None:
         close(found[1], plain * (k - 2) / (k - 1)),
         "the second number: by the proposition, the mean is (k - 1) / (k - 2) times too high",
     )
+    reached(0.5)
     expect(not close(found[2], plain), "the third number: here the average comes first and the inverse last")
     expect(close(found[2], pooled), "the third number: one over the mean of the table")

@@ -15,8 +15,8 @@ def _losses(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 def next_token_loss(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``next_token_loss(logits, ids)``: the loss in nats of every token but the first.
 
-    ``logits`` is a tensor of shape (token, vocabulary), ``ids`` an integer tensor of shape (token,); returns a tensor
-    of shape (token - 1,).
+    ``logits`` is a torch tensor of shape (token, vocabulary), ``ids`` an integer torch tensor of shape (token,);
+    returns a torch tensor of shape (token - 1,).
     """
     n, vocabulary = (int(size) for size in rng.integers(5, 12, 2))
     logits, ids = torch.tensor(3 * rng.normal(size=(n, vocabulary))), torch.tensor(rng.integers(0, vocabulary, n))
@@ -44,8 +44,9 @@ def next_token_loss(attempt: Attempt, rng: np.random.Generator) -> None:
 def loss_in_chunks(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``loss_in_chunks(states, ids, head, chunk)``: the same losses with few logits in memory.
 
-    ``states`` is a tensor of shape (token, feature), ``ids`` an integer tensor of shape (token,); ``head`` turns at
-    most ``chunk`` rows of states into logits of shape (row, vocabulary). Returns a tensor of shape (token - 1,).
+    ``states`` is a torch tensor of shape (token, feature), ``ids`` an integer torch tensor of shape (token,); ``head``
+    turns at most ``chunk`` rows of states into logits of shape (row, vocabulary). Returns a torch tensor of shape
+    (token - 1,).
     """
     weight = torch.tensor(rng.normal(size=(3, 7)))
     for n, most in ((11, 4), (9, 4), (8, 3), (6, 5), (5, 1), (4, 10), (2, 2)):
@@ -79,7 +80,8 @@ class _Residual(torch.nn.Sequential):
         return x
 
 
-def _hooks(network: torch.nn.Module) -> int:
+def hooks_of(network: torch.nn.Module) -> int:
+    """Return how many hooks the parts of a network hold."""
     return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in network.modules())
 
 
@@ -88,7 +90,8 @@ def block_inputs(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``block_inputs(network, x)``: what each block of a network receives, collected by hooks.
 
     ``network`` is a ``torch.nn.Sequential`` of blocks, whose forward pass may do more than call one after the other,
-    ``x`` a tensor of shape (token, feature); returns a list of tensors, one for each block, and leaves no hook behind.
+    ``x`` a torch tensor of shape (token, feature); returns a list of torch tensors, one for each block, and leaves no
+    hook behind.
     """
     n, (tokens, width) = int(rng.integers(3, 6)), rng.integers(2, 7, 2)
     blocks = [torch.nn.Linear(width, width).double() for _ in range(n)]
@@ -103,7 +106,7 @@ def block_inputs(attempt: Attempt, rng: np.random.Generator) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = attempt(network, x)
     expect(
-        not _hooks(network),
+        not hooks_of(network),
         "your hooks are still in place: call .remove() on the handle of each, or the next forward pass will fill your "
         "list too",
     )

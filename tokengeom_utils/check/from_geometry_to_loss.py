@@ -4,14 +4,14 @@ import numpy as np
 import torch
 
 from ..theory import logits
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 @checker
 def logit_factor(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``logit_factor(weight)``: a small matrix R with the lengths of a large one, ``|R u| = |W u|``.
 
-    ``weight`` is a tensor of shape (vocabulary, feature); returns a tensor of shape (feature, feature).
+    ``weight`` is a torch tensor of shape (vocabulary, feature); returns a torch tensor of shape (feature, feature).
     """
     v, d = int(rng.integers(30, 50)), int(rng.integers(4, 8))
     weight = rng.normal(size=(v, d)) @ rng.normal(size=(d, d))
@@ -43,7 +43,7 @@ def logit_factor(attempt: Attempt, rng: np.random.Generator) -> None:
 def dirichlet_entropy_of(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``dirichlet_entropy_of(d)``: the mean entropy in nats of a cloud of dimension d that fills the simplex.
 
-    ``d`` is a float or an array of any shape; returns a float or an array of that shape.
+    ``d`` is a float or a numpy array of any shape; returns a float or a numpy array of that shape.
     """
     d = np.append([0.0, 1.0], rng.uniform(0, 40, 6))
     found, wanted = shaped(attempt(d), len(d)), logits.dirichlet_entropy(d + 1)
@@ -60,6 +60,7 @@ def dirichlet_entropy_of(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(not close(found, np.log(d + 1)), "this is the entropy of equal probabilities, the largest one, not the mean")
     expect(not close(found, wanted / np.log(2)), "this is in bits: the book uses natural logarithms")
     expect(close(found, wanted), "psi(n + 1) - psi(2) with n entries: what is n for a cloud of dimension d?")
+    reached(0.5)
     grid, one = d[:6].reshape(2, 3), float(d[3])
     expect(
         close(attempt(grid), wanted[:6].reshape(2, 3)) and close(attempt(one), wanted[3]),
@@ -75,9 +76,7 @@ def box_entropy(attempt: Attempt, rng: np.random.Generator) -> None:
     """
     n, L = int(rng.integers(20, 50_000)), rng.uniform(3, 8)
     with np.errstate(all="ignore"):
-        found, far = shaped(attempt(n, L)), shaped(attempt(n, 1000.0))
-        between = [attempt(n, width) for width in (0.3, 1.0, 11.0, 20.0, 60.0, 700.0)]
-        beyond = attempt(n, 10_000.0)
+        found = shaped(attempt(n, L))
     wanted, deficit = logits.box_entropy(n, L), logits.box_deficit(L)
     expect(not close(found, -deficit), "the logarithm of the number of tokens is missing")
     expect(not close(found, np.log(n) + deficit), "check the sign of the deficit: a box has less entropy than ln n")
@@ -95,6 +94,10 @@ def box_entropy(attempt: Attempt, rng: np.random.Generator) -> None:
         "this is the limit for a wide box: use the whole formula",
     )
     expect(close(found, wanted), "the entropy is ln n + ln((e^L - 1) / L) - (L e^L / (e^L - 1) - 1)")
+    reached(0.5)
+    with np.errstate(all="ignore"):
+        far, beyond = shaped(attempt(n, 1000.0)), attempt(n, 10_000.0)
+        between = [attempt(n, width) for width in (0.3, 1.0, 11.0, 20.0, 60.0, 700.0)]
     expect(
         np.isfinite(far),
         "right for small L, but e^1000 is too large for a number: take e^L out of every fraction, so that only e^-L is "
@@ -104,6 +107,7 @@ def box_entropy(attempt: Attempt, rng: np.random.Generator) -> None:
         close(far, logits.box_entropy(n, 1000.0)) and close(beyond, logits.box_entropy(n, 10_000.0)),
         "right for small L, but wrong for L = 1000: what is ln(e^L - 1) for large L?",
     )
+    reached(0.75)
     expect(
         close(between, [logits.box_entropy(n, width) for width in (0.3, 1.0, 11.0, 20.0, 60.0, 700.0)]),
         "right for some widths, but not for those between 0.3 and 700: switch to no limit before it is exact",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..clouds import dimension
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 def _sphere_distances(rng: np.random.Generator, k: int = 8) -> np.ndarray:
@@ -18,8 +18,8 @@ def _sphere_distances(rng: np.random.Generator, k: int = 8) -> np.ndarray:
 def volume_fraction(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``volume_fraction(distances, n1, n2, d)``: the share mu^-d of the volume within n2 that n1 encloses.
 
-    ``distances`` is a sorted array of shape (token, k), ``n1`` and ``n2`` are ranks of neighbors, ``d`` is a float;
-    returns an array of shape (token,).
+    ``distances`` is a sorted numpy array of shape (token, k), ``n1`` and ``n2`` are ranks of neighbors, ``d`` is a
+    float; returns a numpy array of shape (token,).
     """
     r, d = _sphere_distances(rng), rng.uniform(2, 9)
     for n1, n2 in ((2, 5), (3, 6), (1, 2), (4, 8)):
@@ -42,7 +42,7 @@ def volume_fraction(attempt: Attempt, rng: np.random.Generator) -> None:
 def two_nn(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``two_nn(distances)``: the unbiased TwoNN estimate of the intrinsic dimension.
 
-    ``distances`` is a sorted array of shape (token, k); returns a float.
+    ``distances`` is a sorted numpy array of shape (token, k); returns a float.
     """
     r = _sphere_distances(rng, int(rng.integers(4, 9)))
     n, found, total = len(r), shaped(attempt(r)), np.log(r[:, 1] / r[:, 0]).sum()
@@ -70,7 +70,7 @@ def two_nn(attempt: Attempt, rng: np.random.Generator) -> None:
 def gride_error(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``gride_error(d, log_mu, scale)``: the standard error of GRIDE, from the curvature of its log-likelihood.
 
-    ``d`` is a float, ``log_mu`` an array of shape (token,), ``scale`` an even int; returns a float.
+    ``d`` is a float, ``log_mu`` a numpy array of shape (token,), ``scale`` an even int; returns a float.
     """
     for scale in (8, 4, 2, 12):
         n, d = int(rng.integers(100, 200)), rng.uniform(2, 9)
@@ -101,11 +101,14 @@ def gride_error(attempt: Attempt, rng: np.random.Generator) -> None:
 def gride_one_scale(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``gride_one_scale(distances, scale)``: GRIDE at one range scaling, with n2 = scale and n1 = scale / 2.
 
-    ``distances`` is a sorted array of shape (token, k), ``scale`` an even int; returns a float, right to five digits.
+    ``distances`` is a sorted numpy array of shape (token, k), ``scale`` an even int; returns a float, right to five
+    digits.
     """
-    r, scales = _sphere_distances(rng, 12), (2, 4, 8, 12)
+    scales, r = (2, 4, 8, 12), _sphere_distances(rng, 12)
+    while (right := dimension.gride_scales(r, 8)).n_points.min() < len(r):  # the package leaves out near duplicates
+        r = _sphere_distances(rng, 12)
+    wanted = [*right.dimension.tolist(), float(dimension.gride(r, 12).dimension)]
     n, found = len(r), [shaped(attempt(r, scale)) for scale in scales]
-    wanted = [dimension.gride(r, scale).dimension for scale in scales]
     expect(
         np.ptp(found) > 0 or close(found[0], wanted[0]),
         "you return the same number for every scale: use the columns of ranks scale / 2 and scale",
@@ -117,11 +120,13 @@ def gride_one_scale(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(
         close(found, wanted, 2e-5) or not close(found, wanted, 0.02),
         "nearly right: search more finely around the root, until five digits of d are settled",
+        share=0.5,
     )
     expect(
         close(found[0], wanted[0], 2e-5),
         "at scale 2 the equation is (N - 1) / d = sum of ln mu, which is TwoNN",
     )
+    reached(0.25)
     expect(
         close(found, wanted, 2e-5),
         "scale 2 is right, but larger scales are not: there the factor n2 - n1 - 1 is no longer zero. Is the score "

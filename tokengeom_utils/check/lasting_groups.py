@@ -36,5 +36,6 @@ def fastest_wave(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(
         not close(np.array(found)[betas < 30], wanted[betas < 30]) or close(found, wanted),
         "right for small beta, but you do not try enough k: the number of crests grows like the root of 2 beta",
+        share=0.5,
     )
     expect(close(found, wanted), "compute k^2 I_k(beta) for k = 1, 2, 3, ... and return the k of the largest value")

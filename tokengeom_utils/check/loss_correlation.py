@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..theory import statistics
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 @checker
@@ -37,6 +37,7 @@ def fisher_interval(attempt: Attempt, rng: np.random.Generator) -> None:
         close(found, wanted, 1e-3),
         "return tanh(artanh r -+ q / sqrt(n - 3)), where 2.5% of a normal law lies above q",
     )
+    reached(0.5)
     controls = int(rng.integers(1, 5))
     expect(
         close(attempt(r, n + controls, controls), wanted, 1e-3), "every variable held fixed takes one more off n - 3"
@@ -46,6 +47,7 @@ def fisher_interval(attempt: Attempt, rng: np.random.Generator) -> None:
         all(close(attempt(r, n, 0, level), statistics.fisher_interval(r, n, level=level)) for level in levels),
         "the level 95% is right, but other levels are not: the quantile is that of (1 + level) / 2",
     )
+    reached(0.75)
     expect(
         close(attempt(r, n, controls, 0.9), statistics.fisher_interval(r, n, controls, 0.9)),
         "right with controls and right at other levels, but not with both",
@@ -66,7 +68,8 @@ def _residual(v: np.ndarray, *columns: np.ndarray) -> np.ndarray:
 def partial_correlation(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``partial_correlation(x, y, controls)``: the correlation with several variables held fixed.
 
-    ``x`` and ``y`` are arrays of shape (prompt,), ``controls`` is one of shape (control, prompt); returns a float.
+    ``x`` and ``y`` are numpy arrays of shape (prompt,), ``controls`` is one of shape (control, prompt); returns a
+    float.
     """
     n = int(rng.integers(20, 40))
     x, y, a, b, c = rng.normal(size=(5, n))
@@ -91,6 +94,7 @@ def partial_correlation(attempt: Attempt, rng: np.random.Generator) -> None:
         "take the controls out of both x and y",
     )
     expect(close(found, wanted), "fit a constant and all controls to x and to y, and correlate the two residuals")
+    reached(0.5)
     expect(
         close(attempt(x, y, np.stack([a])), partial(x, y, a))
         and close(attempt(x, y, np.stack([a, b, c])), partial(x, y, a, b, c)),
@@ -102,8 +106,8 @@ def partial_correlation(attempt: Attempt, rng: np.random.Generator) -> None:
 def resampled_correlations(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``resampled_correlations(x, y, counts)``: Pearson's correlation in every resample of the prompts at once.
 
-    ``x`` and ``y`` are arrays of shape (prompt,), ``counts`` is one of shape (resample, prompt), how often each
-    resample holds each prompt; returns an array of shape (resample,).
+    ``x`` and ``y`` are numpy arrays of shape (prompt,), ``counts`` is one of shape (resample, prompt), how often each
+    resample holds each prompt; returns a numpy array of shape (resample,).
     """
     n, m = int(rng.integers(10, 16)), int(rng.integers(5, 9))
     x, y = rng.normal(size=(2, n)) + np.array([[3], [-1]])
@@ -141,16 +145,21 @@ def resampled_correlations(attempt: Attempt, rng: np.random.Generator) -> None:
 def mean_log_frequency(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``mean_log_frequency(token_ids, n_vocabulary)``: how common each prompt's tokens are in the other prompts.
 
-    ``token_ids`` is an integer array of shape (prompt, token), ``n_vocabulary`` an int; returns the mean logarithm of
-    the frequencies, with one added to every count, an array of shape (prompt,).
+    ``token_ids`` is a numpy array of ints, of shape (prompt, token), ``n_vocabulary`` an int; returns the mean
+    logarithm of the frequencies, with one added to every count, a numpy array of shape (prompt,).
     """
     (p, t), v = rng.integers(3, 7, 2), int(rng.integers(8, 12))  # the vocabulary is larger than the largest token
-    ids = rng.integers(0, v - 2, (p, t))
-    ids[:, 0] = np.arange(p)  # some tokens may occur in one prompt only
-    ids[0, 1] = v - 2
+    repeats = False
+    while not repeats:  # a prompt has to repeat some of its tokens, else a mean over different tokens is right
+        ids = rng.integers(0, v - 2, (p, t))
+        ids[:, 0] = np.arange(p)  # some tokens may occur in one prompt only
+        ids[0, 1] = v - 2
+        counts, others = np.bincount(ids.ravel(), minlength=v), (p - 1) * t
+        rows = [np.log((counts - np.bincount(row, minlength=v) + 1) / (others + v)) for row in ids]
+        different = [row[np.unique(i)].mean() for row, i in zip(rows, ids, strict=True)]
+        repeats = not close(different, [row[i].mean() for row, i in zip(rows, ids, strict=True)], 1e-3)
     with np.errstate(divide="ignore", invalid="ignore"):
         found, wanted = attempt(ids, v), statistics.mean_log_frequency(ids, v)
-    counts, others = np.bincount(ids.ravel(), minlength=v), (p - 1) * t
     expect(np.shape(found) == (p,), "return one number for each prompt")
     expect(
         np.isfinite(found).all(),
@@ -166,10 +175,8 @@ def mean_log_frequency(attempt: Attempt, rng: np.random.Generator) -> None:
         "with one added to every count, the frequencies must still sum to one: add the size of the vocabulary to the "
         "denominator",
     )
-    rows = [np.log((counts - np.bincount(row, minlength=v) + 1) / (others + v)) for row in ids]
     expect(
-        not close(found, [row.mean() for row in rows])
-        and not close(found, [row[np.unique(i)].mean() for row, i in zip(rows, ids, strict=True)]),
+        not close(found, [row.mean() for row in rows]) and not close(found, different),
         "the mean is over the tokens of the prompt, each as often as it occurs, not over a list of different tokens",
     )
     expect(

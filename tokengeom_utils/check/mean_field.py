@@ -4,7 +4,7 @@ from math import comb
 
 import numpy as np
 
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 def on_sphere(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
@@ -22,8 +22,8 @@ def tangent(x: np.ndarray, v: np.ndarray) -> np.ndarray:
 def sa_velocity(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``sa_velocity(x, beta)``: the velocity of every token on the sphere under softmax attention (SA).
 
-    ``x`` is an array of unit vectors of shape (token, feature), ``beta`` a float; returns an array of the shape of
-    ``x``.
+    ``x`` is a numpy array of unit vectors of shape (token, feature), ``beta`` a float; returns a numpy array of the
+    shape of ``x``.
     """
     x, beta = on_sphere(int(rng.integers(4, 9)), int(rng.integers(2, 6)), rng), rng.uniform(1, 4)
     weight = np.exp(beta * x @ x.T)
@@ -75,11 +75,13 @@ def hemisphere(attempt: Attempt, rng: np.random.Generator) -> None:
         "three points on a circle lie in a common half of it with probability 3/4, four with 1/2: does your function "
         "agree?",
     )
+    reached(0.5)
     certain = [(5, 9), (4, 4), (1, 1), (1, 3), *((d, d) for _, d in few)]
     expect(
         close([attempt(*case) for case in certain], np.ones(len(certain))),
         "with no more points than dimensions, a common hemisphere is certain",
     )
+    reached(0.75)
     expect(
         close([attempt(n, 1) for n in (2, 3, 6)], [1 / 2, 1 / 4, 1 / 32]),
         "right, but not for d = 1, where every point is +1 or -1 and all have to be alike",

@@ -10,8 +10,8 @@ from .mean_field import on_sphere, tangent
 def effective_groups(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``effective_groups(x, beta)``: the effective number of groups of a cloud on the sphere.
 
-    ``x`` is an array of unit vectors of shape (token, feature), ``beta`` a float; returns a float between 1 and the
-    number of tokens.
+    ``x`` is a numpy array of unit vectors of shape (token, feature), ``beta`` a float; returns a float between 1 and
+    the number of tokens.
     """
     n, beta = int(rng.integers(6, 12)), rng.uniform(2, 5)
     x = on_sphere(n, int(rng.integers(3, 6)), rng)
@@ -41,8 +41,8 @@ def effective_groups(attempt: Attempt, rng: np.random.Generator) -> None:
 def energy_change(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``energy_change(x, move, beta)``: the first-order change of the energy when a layer moves the tokens.
 
-    ``x``, unit vectors, and ``move``, in any direction, are arrays of shape (token, feature), ``beta`` is a float;
-    returns a float.
+    ``x``, unit vectors, and ``move``, in any direction, are numpy arrays of shape (token, feature), ``beta`` is a
+    float; returns a float.
     """
     n, beta = int(rng.integers(4, 9)), rng.uniform(1.5, 3)
     x = on_sphere(n, int(rng.integers(3, 6)), rng)

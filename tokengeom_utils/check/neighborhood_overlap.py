@@ -44,8 +44,8 @@ def chance_overlap(attempt: Attempt, rng: np.random.Generator) -> None:
 def overlap(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``overlap(a, b, k)``: the share of the k nearest neighbors that two clouds have in common.
 
-    ``a`` and ``b`` are integer arrays of shape (token, columns), neighbors in the order of their distance, with at
-    least ``k`` columns; returns a float, the mean over the tokens.
+    ``a`` and ``b`` are numpy arrays of ints, of shape (token, columns), neighbors in the order of their distance, with
+    at least ``k`` columns; returns a float, the mean over the tokens.
     """
     n, columns = int(rng.integers(10, 16)), 6
     a, b = _neighbor_table(n, columns, rng), _neighbor_table(n, columns + 1, rng)
@@ -84,8 +84,8 @@ def overlap(attempt: Attempt, rng: np.random.Generator) -> None:
 def reciprocity(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``reciprocity(table, k)``: the share of the links to the k nearest neighbors that are returned.
 
-    ``table`` is an integer array of shape (token, columns), neighbors in the order of their distance, with at least
-    ``k`` columns; returns a float.
+    ``table`` is a numpy array of ints, of shape (token, columns), neighbors in the order of their distance, with at
+    least ``k`` columns; returns a float.
     """
     n, ks = int(rng.integers(9, 14)), np.array([1, 3, 5])
     table = _neighbor_table(n, 5, rng)

@@ -36,6 +36,7 @@ def kinds_needed(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(
         not close(found[:5], right[:5]) or close(found, right),
         "the product has to be below the level: where it equals the level, one more is needed",
+        share=0.5,
     )
     expect(
         close(found, right),
@@ -47,8 +48,8 @@ def kinds_needed(attempt: Attempt, rng: np.random.Generator) -> None:
 def joint_p_values(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``joint_p_values(statistics)``: p-values corrected for all tests by the largest statistic of each flip.
 
-    ``statistics`` is an array of shape (flip, test) of non-negative numbers, the data in the first row; returns an
-    array of shape (test,).
+    ``statistics`` is a numpy array of shape (flip, test) of non-negative numbers, the data in the first row; returns a
+    numpy array of shape (test,).
     """
     cases = [np.abs(rng.normal(size=shape)) for shape in ((64, 4), (33, 6), (20, 1))]
     cases.append(rng.integers(0, 4, (40, 3)).astype(float))  # with ties
@@ -87,7 +88,7 @@ def joint_p_values(attempt: Attempt, rng: np.random.Generator) -> None:
 def holm(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``holm(p_values)``: p-values adjusted for the number of tests by Holm's rule.
 
-    ``p_values`` is an array of shape (test,); returns an array of the same shape, in the same order.
+    ``p_values`` is a numpy array of shape (test,); returns a numpy array of the same shape, in the same order.
     """
     # In each case a smaller p-value has the larger step, some products exceed 1, and the order is not rising.
     start = [np.array([0.035, 0.001, 0.03, 0.9, 0.012, 0.6]), np.array([0.7, 0.02, 0.019, 0.4])]
@@ -111,11 +112,13 @@ def holm(attempt: Attempt, rng: np.random.Generator) -> None:
     expect(
         not _alike(found, [np.sort(statistics.holm(p)) for p in cases]),
         "the values are right, but in rising order: put each back in its place",
+        share=0.5,
     )
     expect(
         not _alike(found, [np.minimum(1, step) for step in steps]),
         "a larger p-value must not get a smaller adjusted one: go through them in rising order and carry the largest "
         "so far along",
+        share=0.5,
     )
     expect(
         _alike(found, [statistics.holm(p) for p in cases]),

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from .answer import Attempt, checker, close, expect, shaped
+from .answer import Attempt, checker, close, expect, reached, shaped
 
 
 @checker
 def relative_peak(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``relative_peak(profile)``: the relative depth at which a profile over layers is highest.
 
-    ``profile`` is an array of shape (layer,); layer 0, the embeddings, is left out. Returns a float in (0, 1].
+    ``profile`` is a numpy array of shape (layer,); layer 0, the embeddings, is left out. Returns a float in (0, 1].
     """
     profiles = [rng.permutation(n) - shift for n, shift in zip(rng.integers(8, 30, 4), (0.5, 0, 40, -7), strict=True)]
     profiles = [np.append(np.max(p) + 1, p) for p in profiles] + [np.append(np.min(p) - 1, p) for p in profiles]
@@ -29,6 +29,7 @@ def relative_peak(attempt: Attempt, rng: np.random.Generator) -> None:
         "five entries are layers 0 to 4; if layer 3 is the highest of layers 1 to 4, the answer is 3 / 4, even if all "
         "values are negative",
     )
+    reached(0.5)
     expect(
         close(attempt(np.array([9.0, 1, 2, 3])), 1) and close(attempt(np.array([9.0, 3, 2, 1])), 1 / 3),
         "right inside the network, but wrong if the peak is at the first or at the last layer",
@@ -39,7 +40,7 @@ def relative_peak(attempt: Attempt, rng: np.random.Generator) -> None:
 def align(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``align(cloud)``: a cloud with the same distances between its tokens and a mean cosine above 0.9.
 
-    ``cloud`` is a tensor of shape (token, feature), which may be large; returns a tensor of the same shape.
+    ``cloud`` is a torch tensor of shape (token, feature), which may be large; returns a torch tensor of the same shape.
     """
     size = 10.0 ** rng.integers(1, 5)
     cloud = torch.tensor(size * rng.normal(size=(30, rng.integers(3, 9))))

@@ -45,7 +45,7 @@ def untrained_loss(attempt: Attempt, rng: np.random.Generator) -> None:
 def causal_mean(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``causal_mean(values)``: the mean of each row and all rows before it.
 
-    ``values`` is an array of shape (token, feature); returns an array of the same shape.
+    ``values`` is a numpy array of shape (token, feature); returns a numpy array of the same shape.
     """
     n, d = int(rng.integers(5, 10)), int(rng.integers(2, 5))
     values = rng.normal(size=(n, d))
@@ -69,8 +69,8 @@ def causal_mean(attempt: Attempt, rng: np.random.Generator) -> None:
 def twin_held_fixed(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``twin_held_fixed(own, twin, loss)``: the correlation of dimension and loss with the twin held fixed.
 
-    ``own`` and ``twin``, the dimensions in a model and in its twin, are arrays of shape (layer, prompt), ``loss`` has
-    shape (prompt,); returns an array of shape (layer,).
+    ``own`` and ``twin``, the dimensions in a model and in its twin, are numpy arrays of shape (layer, prompt), ``loss``
+    has shape (prompt,); returns a numpy array of shape (layer,).
     """
     pearson, partial = statistics.pearson, statistics.partial_correlation
     layers, prompts = int(rng.integers(3, 6)), int(rng.integers(15, 25))

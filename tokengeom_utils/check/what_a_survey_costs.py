@@ -5,7 +5,7 @@ import zlib
 import google_crc32c
 import numpy as np
 
-from .answer import Attempt, checker, close, expect, shaped, truth
+from .answer import Attempt, checker, close, expect, reached, shaped, truth
 
 
 @checker
@@ -22,6 +22,7 @@ def count_measurements(attempt: Attempt, rng: np.random.Generator) -> None:
         close(attempt(n, some, degrees), n + some * m),
         "measure every prompt once in order, and the shuffled ones once more for each degree",
     )
+    reached(0.25)
     expect(
         close(attempt(n, some, [*degrees, 0]), n + some * m) and close(attempt(n, some, [0]), n),
         "degree 0 is the prompt in order, which is already counted",
@@ -31,7 +32,9 @@ def count_measurements(attempt: Attempt, rng: np.random.Generator) -> None:
         and close(attempt(n, some, [2, 0, 2, 0]), n + some),
         "a degree that is listed twice is measured once",
     )
+    reached(0.5)
     expect(close(attempt(n, n + 5, degrees), n * (1 + m)), "no more prompts can be shuffled than there are")
+    reached(0.75)
     expect(
         close([attempt(n, some, []), attempt(n, 0, degrees)], [n, n]),
         "with no degree or no shuffled prompt, every prompt is still measured once in order",
@@ -57,6 +60,7 @@ def enough_workers(attempt: Attempt, rng: np.random.Generator) -> None:
         close(found, whole + 1),
         "divide the seconds by those for writing, and round up: one worker fewer would leave the writer waiting",
     )
+    reached(0.5)
     expect(
         close([attempt(2.0, 0.5), attempt(0.75, 0.25)], [4, 3]),
         "four workers that finish a prompt in two seconds are just enough for a writer that takes half a second",
@@ -105,6 +109,7 @@ def is_whole(attempt: Attempt, rng: np.random.Generator) -> None:
             not accepted(bytes(damaged)),
             "a changed byte goes unnoticed: compute the checksum of the data and compare all four bytes",
         )
+    reached(0.5)
     expect(
         not accepted((body + right)[:-1]) and not accepted(body + right + b"\0"),
         "a missing or an additional byte goes unnoticed: the last four bytes are the checksum of all the others",

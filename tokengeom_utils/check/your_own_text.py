@@ -9,7 +9,7 @@ from .answer import Attempt, checker, close, expect, shaped
 def percentile_rank(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``percentile_rank(x, others)``: the share of smaller values plus half the share of equal ones.
 
-    ``x`` is a float, ``others`` an array of shape (value,); returns a float between 0 and 1.
+    ``x`` is a float, ``others`` a numpy array of shape (value,); returns a float between 0 and 1.
     """
     others = rng.integers(-4, 5, rng.integers(9, 15)).astype(float)
     others[:3] = 2, 2, 1
@@ -35,8 +35,8 @@ def percentile_rank(attempt: Attempt, rng: np.random.Generator) -> None:
 def unusual(attempt: Attempt, rng: np.random.Generator) -> None:
     """Check ``unusual(x, y, x0, y0)``: how many standard deviations a new point lies above a fitted line.
 
-    ``x`` and ``y`` are arrays of shape (point,), to which the line is fitted; the new point (``x0``, ``y0``) is two
-    floats. Returns a float in standard deviations of a new point, negative below the line.
+    ``x`` and ``y`` are numpy arrays of shape (point,), to which the line is fitted; the new point (``x0``, ``y0``) is
+    two floats. Returns a float in standard deviations of a new point, negative below the line.
     """
     n = int(rng.integers(9, 16))
     x = rng.normal(3, 1, n)
