@@ -90,6 +90,7 @@ def test_an_unknown_profile_lists_the_known_ones(run, tmp_path):
         (("fetch-model", "no-such-model"), "unknown model 'no-such-model'"),
         (("handout", "none.csv", "--chapters", "6", "--out", "x"), "there is no file none.csv"),
         (("handout", "--chapters", "none", "--out", "x"), "there is no chapter 'none'"),
+        (("collect", "none"), "none is not a folder"),
         (("--help",), "Measure the geometry"),
     ],
 )

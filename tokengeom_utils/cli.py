@@ -1,4 +1,4 @@
-"""The command line: tokengeom book, slides, handout, survey, merge, doctor, export, measure, report, and fetching.
+"""The command line: tokengeom book, slides, handout, collect, survey, merge, doctor, export, measure, report, and more.
 
 Each command imports what it runs inside its function, cheap checks first, so that help and errors appear at once.
 Typer turns every parameter of a command into an option, so ``survey`` has as many as it has options.
@@ -46,6 +46,9 @@ def book(
         str | None,
         typer.Option(help="Use this finished survey, a path or standard, instead of measuring one."),
     ] = None,
+    hide_solutions: Annotated[
+        bool, typer.Option("--hide-solutions", help="For a class: no file of the site holds a solution of an exercise.")
+    ] = False,
 ) -> None:
     """Build the book: run the survey, execute every chapter, build the site.
 
@@ -57,7 +60,7 @@ def book(
     try:
         from .site.build import build_book
 
-        build_book(profile, out=out, results=results, model=model)
+        build_book(profile, out=out, results=results, solutions=not hide_solutions, model=model)
     except KeyboardInterrupt:
         print("tokengeom: stopped; finished chapters are kept: rerun the same command to resume", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -431,6 +434,50 @@ def handout(
     say(f"{out / STUDENTS}: {each}{len(key.sheets)} notebook{'s' * (len(key.sheets) > 1)} each, to be handed out")
     say(f"{out / TEACHER}: the key, the list of exercises, and a source for nbgrader, for you alone")
     say(f"put what comes back into {out / RETURNED}, then run  tokengeom collect {out}")
+
+
+@app.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="That of the handout, or any other with returned notebooks.")],
+    key: Annotated[Path | None, typer.Option(help="key.json of the handout, if it is not at or above FOLDER.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write, FOLDER/marks.csv if not given.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit for one cell of a notebook.")] = 60,
+    memory: Annotated[float, typer.Option(min=0.5, help="Memory limit for one notebook in GiB.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="How many notebooks are graded at once.")] = 1,
+    nbgrader: Annotated[
+        Path | None,
+        typer.Option(help="Grade nothing: write the notebooks in order into this folder, as nbgrader takes them."),
+    ] = None,
+) -> None:
+    """Grade the notebooks that a class has returned, each in a process of its own.
+
+    The table has a row for each student and exercise: points, their maximum, and a comment.
+    """
+    from .classes.collect import arrange_for_nbgrader, totals
+    from .classes.collect import collect as grade_all
+    from .console import console, say
+
+    if nbgrader is not None:
+        found = arrange_for_nbgrader(folder, nbgrader, key)
+        say(f"{nbgrader}: {len(found.returned)} notebooks in order")
+    else:
+        table, found = grade_all(folder, key, out, memory, seconds, jobs)
+        console.print(_totals(totals(found)))
+        say(f"the points are in {table}; empty ones are for answers that you have to read")
+    for line in found.left_out:
+        say(f"left out: {line}")
+
+
+def _totals(lines):
+    """The points of each student and chapter."""
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("student", "chapter", "points", "of", "to be read"):
+        table.add_column(heading, justify="left" if heading in ("student", "chapter") else "right")
+    for student, chapter, points, most, to_read in lines:
+        table.add_row(student, chapter, f"{points:g}", f"{most:g}", str(to_read or "-"))
+    return table
 
 
 @app.command("fetch-model")
