@@ -26,7 +26,7 @@ FRONT = """<!DOCTYPE html>
 """
 
 
-def build_site(project: Path, out: Path) -> None:
+def build_site(project: Path, out: Path, solutions: bool = True) -> None:
     """Build the site beside the old one, and replace the old one only when the new one is complete.
 
     Parameters
@@ -35,6 +35,8 @@ def build_site(project: Path, out: Path) -> None:
         The checkout, with the prose pages.
     out : path
         The folder of the build, with the executed chapters; the site goes into ``html``.
+    solutions : bool
+        Whether the site shows the solutions of the exercises; without, no file of it holds them.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def build_site(project: Path, out: Path) -> None:
     """
     sources = {path.relative_to(project): path.read_bytes() for name in STATIC for path in files(project / name)}
     for path in sorted((out / "chapters").glob("*.ipynb")):
-        sources |= {Path("notebooks", name): content for name, content in page_files(path).items()}
+        sources |= {Path("notebooks", name): content for name, content in page_files(path, solutions).items()}
     # The package counts too: the API reference is made of its docstrings.
     key = combine(
         *(f"{name} {sha256(content)}" for name, content in sorted(sources.items())), *shared_key(project).values()
