@@ -5,6 +5,7 @@
 # make test     the quality gate, then the tests and their coverage
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
 # make browser-test  every page of the built book in a browser (SITE=_build/quick/html), about five minutes
+# make nbgrader-test  thirty simulated students, graded by nbgrader and by `tokengeom collect`, a quarter of an hour
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
 # make stress   the ledger of claims on surveys of random numbers; renews data/stress.json, half an hour
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: book lab pdf lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
-.PHONY: results clean lock figure
+.PHONY: results clean lock figure nbgrader-test
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -62,6 +63,9 @@ SITE ?= _build/$(PROFILE)/html
 browser-test: .venv/.test
 	@TOKENGEOM_SITE=$(SITE) $(BIN)/python -m pytest -m browser tests/site/test_browser.py
 
+nbgrader-test: .venv/.test .venv-nbgrader/.ready
+	@$(BIN)/python -m pytest -m nbgrader -s tests/classes/test_nbgrader.py
+
 bench: .venv/.test .venv-dadapy/.ready
 	@$(BIN)/tokengeom fetch-model
 	@$(BIN)/tokengeom fetch-texts
@@ -96,6 +100,15 @@ stress: .venv/.test
 	@test -x .venv-dadapy/bin/python || $(PYTHON) -m venv .venv-dadapy
 	@.venv-dadapy/bin/python -m pip install --quiet --upgrade 'pip>=24' && \
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
+	@touch $@
+
+# nbgrader brings a whole Jupyter; the packages of the project come from its own environment.
+.venv-nbgrader/.ready: tests/classes/nbgrader.txt .venv/.test
+	@rm -rf .venv-nbgrader && $(BIN)/python -m venv .venv-nbgrader
+	@$(BIN)/python -c 'import pathlib, site, sysconfig; \
+	  packages = pathlib.Path(".venv-nbgrader").joinpath(*pathlib.Path(sysconfig.get_path("purelib")).relative_to(sysconfig.get_path("data")).parts); \
+	  (packages / "project.pth").write_text("\n".join([sysconfig.get_path("purelib"), str(pathlib.Path.cwd())]))'
+	@.venv-nbgrader/bin/python -m pip install --quiet -c constraints.txt -r tests/classes/nbgrader.txt
 	@touch $@
 
 # The bundled surveys: the bundled model on all pocket prompts, and on their first 256 tokens; its untrained twin on some,

@@ -2,7 +2,8 @@
 
 The notebooks hold the text of the page, its numbers in place, and the code without its output. They need no extension
 of Jupyter: boxes become paragraphs. Where git knows an address of the project, they begin with a cell that installs it
-on Colab, and the page has a link that opens the chapter on Binder.
+on Colab, and the page has a link that opens the chapter on Binder. A site that hides the solutions offers the notebook
+without them alone, and no Binder, where the chapter is as in the repository.
 """
 
 import html
@@ -110,7 +111,7 @@ def notebook_to_take(page, solutions, names, where):
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def links(name, where):
+def links(name, where, solutions=True):
     """What the buttons at the head of a chapter lead to.
 
     Parameters
@@ -119,12 +120,16 @@ def links(name, where):
         Of the chapter.
     where : str
         The address of the project; empty if it is not known.
+    solutions : bool
+        Whether the site shows the solutions.
 
     Returns
     -------
     list of (str, str)
         The text of a button, and an address, which is relative to the root of the site unless it is on Binder.
     """
+    if not solutions:
+        return [("Notebook", f"{FOLDER}/{name}-exercises.ipynb")]
     found = [
         ("Notebook with solutions", f"{FOLDER}/{name}.ipynb"),
         ("Notebook without solutions", f"{FOLDER}/{name}-exercises.ipynb"),
@@ -135,6 +140,11 @@ def links(name, where):
     return found
 
 
+def has_solutions(path):
+    """Whether the executed notebook behind a page holds solutions; every chapter does that has exercises."""
+    return any("{solution}" in cell.source for cell in nbformat.read(path, 4).cells)
+
+
 def chapter(app, page):
     """The path of the executed notebook behind a page, or None."""
     path = Path(app.srcdir, f"{page}.ipynb")
@@ -143,7 +153,8 @@ def chapter(app, page):
 
 def offer(app, page, template, context, doctree):
     """Put the notebooks among the downloads of a chapter, instead of the one with the marks of the build."""
-    if not chapter(app, page):
+    path = chapter(app, page)
+    if not path:
         return
     app.env.shown = {**getattr(app.env, "shown", {}), page: shown(context["body"])}
     for group in context.get("header_buttons", ()):
@@ -157,7 +168,7 @@ def offer(app, page, template, context, doctree):
                     "icon": "fas fa-code",
                     "label": "take-along",
                 }
-                for text, to in links(Path(page).name, address())
+                for text, to in links(path.stem, address(), has_solutions(path))
             ] + kept
 
 
@@ -172,7 +183,8 @@ def write(app, exception):
     for page, labels in app.env.__dict__.pop("shown", {}).items():
         path = chapter(app, page)
         executed = nbformat.read(path, 4)
-        for name, solutions in ((path.stem, True), (f"{path.stem}-exercises", False)):
+        both = ((path.stem, True), (f"{path.stem}-exercises", False))
+        for name, solutions in both if has_solutions(path) else both[1:]:
             made = notebook_to_take(executed, solutions, {**labels, **cited}, where)
             nbformat.write(made, folder / f"{name}.ipynb")
 

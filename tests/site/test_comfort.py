@@ -176,6 +176,9 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
     assert "git clone --quiet https://example.org/a/b.git" in made.cells[0].source
     assert len(take_along.notebook_to_take(page, True, {}, "").cells) == 1
     assert len(take_along.links("x", "https://example.org/a/b.git")) == 2
+    assert take_along.links("x", "https://github.com/a/b.git", solutions=False) == [
+        ("Notebook", f"{take_along.FOLDER}/x-exercises.ipynb")
+    ]
     for origin in ("https://github.com/some/one.git", "git@github.com:some/one"):
         assert take_along.links("x", origin)[2][1].startswith("https://mybinder.org/v2/gh/some/one/HEAD?")
 

@@ -345,7 +345,7 @@ def checker(check: Callable[..., None]) -> Checker:
     -----
     Every exercise with code ends with a call of a checker, in every chapter from "The paper in one page" on. The draws
     are the same every time, so an answer does not depend on chance; a table of a few results does not pass. Python
-    cannot stop a single call of compiled code, such as a product of large matrices: the limit counts from its end.
+    cannot stop a single call of compiled code, such as a product of large matrices: the attempt ends when it returns.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from .key import Key, find_key, read_key
 from .marks import Mark, clean
 from .returned import Returned, find_returned
 from .roster import ID
-from .sandbox import described
+from .sandbox import closed
 
 TABLE = "marks.csv"
 HEADER = ("student", "name", "chapter", "exercise", "points", "of", "comment")
@@ -74,7 +74,7 @@ def collect(
     if found.version != __version__:
         say(f"the key was made with version {found.version}, this is {__version__}: checkers may differ")
     limit = int(memory * 2**30)
-    say(described(limit, seconds))
+    say(closed(limit, seconds))
     marks: dict[tuple[str, str], list[Mark]] = {}
     with track("grading notebooks", len(returned)) as advance:
         advance(0)

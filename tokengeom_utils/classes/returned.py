@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from .handout import RETURNED, STUDENTS, TEACHER
-from .key import EVERYONE, Key
+from .key import EVERYONE, NAME, Key
 
 #: Bytes of a notebook.
 LONGEST = 30 * 2**20
@@ -78,7 +78,8 @@ def find_returned(folder: Path, key: Key) -> tuple[list[Returned], list[str]]:
 def _notebooks(folder: Path) -> Iterator[Path]:
     """The notebooks below a folder, without links, copies that Jupyter keeps, and what was handed out."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in (STUDENTS, TEACHER))
+        handed_out = (STUDENTS, TEACHER) if Path(place, TEACHER, NAME).is_file() else ()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in handed_out)
         for name in sorted(files):
             path = Path(place, name)
             if name.endswith(".ipynb") and not name.startswith(".") and not path.is_symlink():

@@ -1,6 +1,6 @@
 """What keeps a student's process apart: limits, and on Linux no network and no files but its own.
 
-Everything here is as strong as the system allows, and :func:`described` says how strong that is. Linux offers
+Everything here is as strong as the system allows, and :func:`closed` says how strong that is. Linux offers
 namespaces (``unshare``), which may be forbidden in a container, and Landlock, which needs version 5.13 and restricts
 files, and from 6.7 on also TCP.
 """
@@ -21,7 +21,7 @@ from ..paths import data_path
 UNSHARE = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--")
 #: The most processes and threads of a notebook, and the largest file in bytes.
 PROCESSES, FILE = 100, 200 * 2**20
-#: System calls of Landlock, with the same numbers on all machines, and its bits for reading, running, and listing.
+#: System calls of Landlock, with the same numbers on x86 and Arm, and its bits for reading, running, and listing.
 CREATE, ADD, RESTRICT, READING = 444, 445, 446, 0b1101
 #: Rights by version of Landlock: all that concern files, and from version 4 on those for TCP.
 FILE_RIGHTS = {1: 2**13 - 1, 2: 2**14 - 1, 3: 2**15 - 1, 4: 2**15 - 1}
@@ -49,7 +49,7 @@ def landlock_version() -> int:
     return max(0, ctypes.CDLL(None, use_errno=True).syscall(CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
-def described(memory: int, seconds: float) -> str:
+def closed(memory: int, seconds: float) -> str:
     """Say in words how a student's process is kept apart on this system.
 
     Parameters

@@ -60,8 +60,8 @@ def read_book(project: Path) -> Book:
 
 
 def introduction(chapter: str, book: Book) -> str:
-    """Return what stands above the exercises of a chapter, as Markdown; its first cell is that of the notebook."""
-    return plain(book.introductions[chapter], False, book.names)
+    """Return what stands above the exercises of a chapter, as Markdown; a notebook of them imports the same modules."""
+    return plain(book.introductions[chapter].replace(" from the first cell", ""), False, book.names)
 
 
 def exercise_text(exercise: Exercise, book: Book) -> str:

@@ -25,6 +25,7 @@ def build_book(
     project: str | Path = ".",
     out: str | Path | None = None,
     results: str | Path | None = None,
+    solutions: bool = True,
     **overrides: Any,
 ) -> Path:
     """Build the whole book and return the path of its first page.
@@ -39,6 +40,9 @@ def build_book(
         Where everything is written; ``_build/PROFILE`` in the project by default.
     results : str or path, optional
         A complete survey to show instead of measuring one: a path, or ``"standard"`` for the bundled one.
+    solutions : bool
+        Whether the site shows the solutions of the exercises. Without them, the site is for a class; the executed
+        chapters, in ``chapters`` beside it, keep them.
     **overrides
         Parameters that replace those of the profile.
 
@@ -77,17 +81,21 @@ def build_book(
             check_survey(survey, parameters)
     with building(out):
         _stages(project, out, survey, parameters, bool(results), times)
+        with _timed(times, "site"):
+            build_site(project, out, solutions)
     say(
         "  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
         + f"  total {time.perf_counter() - started:.0f} s"
     )
     page = out / "html" / "index.html"
+    if not solutions:
+        say(f"the site is without solutions; publish nothing of {os.path.relpath(out)} but the folder html")
     say(f"open {os.path.relpath(page)}")
     return page
 
 
 def _stages(project, out, survey, parameters, is_measured, times):
-    """Measure, execute and build whatever is stale, and add the seconds that each stage takes to ``times``."""
+    """Measure and execute whatever is stale, and add the seconds that each stage takes to ``times``."""
     contents = [read_chapter(path) for path in chapters(project)]
     with Execution(project, out, survey) as execution:
 
@@ -109,8 +117,6 @@ def _stages(project, out, survey, parameters, is_measured, times):
             remove_leftovers(contents, out / "chapters")
             execute(takes_survey=True)
             execution.wait()
-    with _timed(times, "site"):
-        build_site(project, out)
 
 
 @contextmanager

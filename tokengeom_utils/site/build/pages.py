@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BuildError
+from ..plain import without_solutions
 from ..words import typeset
 from .contents import Chapter
 from .rerun import ACTIVATE, RERUN, needs_survey, rerun_commands
@@ -60,13 +61,15 @@ def executed_page(notebook: Any, chapter: Chapter, given: dict[str, Any], key: d
     return notebook
 
 
-def page_files(path: Path) -> dict[str, bytes]:
+def page_files(path: Path, solutions: bool = True) -> dict[str, bytes]:
     """Turn an executed chapter into files of the site: its notebook with a box under each figure, and its tables.
 
     Parameters
     ----------
     path : path
         A notebook that :func:`executed_page` made.
+    solutions : bool
+        Whether to keep the solutions of the exercises.
 
     Returns
     -------
@@ -85,6 +88,8 @@ def page_files(path: Path) -> dict[str, bytes]:
     cells, tables = [], {}
     for cell in notebook.cells:
         cells.append(cell)
+        if cell.cell_type == "markdown" and not solutions:
+            cell.source = without_solutions(cell.source)
         found = [
             output.data.pop("text/csv") for output in cell.get("outputs", []) if "text/csv" in output.get("data", {})
         ]

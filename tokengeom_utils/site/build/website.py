@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...console import say, track
 from ...errors import BuildError
+from ..plain import without_solutions
 from .pages import page_files
 from .place import disk_failure
 from .staleness import combine, files, sha256, shared_key
@@ -27,7 +28,7 @@ FRONT = """<!DOCTYPE html>
 """
 
 
-def build_site(project: Path, out: Path) -> None:
+def build_site(project: Path, out: Path, solutions: bool = True) -> None:
     """Build the site beside the old one, and replace the old one only when the new one is complete.
 
     Parameters
@@ -36,6 +37,8 @@ def build_site(project: Path, out: Path) -> None:
         The checkout, with the prose pages.
     out : path
         The folder of the build, with the executed chapters; the site goes into ``html``.
+    solutions : bool
+        Whether the site shows the solutions of the exercises; without, no file of it holds them.
 
     Raises
     ------
@@ -43,8 +46,11 @@ def build_site(project: Path, out: Path) -> None:
         If Jupyter Book reports a warning or an error, or the disk is full.
     """
     sources = {path.relative_to(project): path.read_bytes() for name in STATIC for path in files(project / name)}
+    if not solutions:  # the teachers' page holds rubrics
+        pages = [path for path in sources if path.parts[0] == "book" and path.suffix == ".md"]
+        sources |= {path: without_solutions(sources[path].decode()).encode() for path in pages}
     for path in sorted((out / "chapters").glob("*.ipynb")):
-        sources |= {Path("notebooks", name): content for name, content in page_files(path).items()}
+        sources |= {Path("notebooks", name): content for name, content in page_files(path, solutions).items()}
     for path in sorted((out / EXPLORER).glob("*.js")):
         sources[Path("book/_static/explorer", path.name)] = path.read_bytes()
     # The package counts too: the API reference is made of its docstrings.
