@@ -260,6 +260,15 @@ def test_what_is_no_notebook_gets_a_comment(course, tmp_path, content):
     assert "the notebook cannot be read" in found["ada", "intrinsic_dimension"].trouble
 
 
+def test_what_was_handed_out_was_not_returned(course, tmp_path):
+    """Where the whole folder of a handout lies in the one that is read; a student may be called like its parts."""
+    shutil.copytree(course[0] / "students", tmp_path / "class" / "students")
+    shutil.copytree(course[0] / "teacher", tmp_path / "class" / "teacher")
+    place(course, tmp_path / "teacher" / "ada.ipynb")
+    found, left_out = found_in(course, tmp_path)
+    assert [*found] == [("ada", "intrinsic_dimension")] and not left_out
+
+
 def test_a_notebook_without_its_metadata_is_known_by_folder_and_name(course, tmp_path):
     path = place(course, tmp_path / "ada" / "intrinsic_dimension-final.ipynb")
     notebook = nbformat.read(path, as_version=4)
@@ -313,7 +322,7 @@ def test_without_a_roster_folders_and_files_name_the_students(tmp_path):
     assert read_key(find_key(tmp_path / "out")) == key
 
 
-def test_the_system_is_described_as_it_is(capsys):
-    text = collecting.described(2 * 2**30, 60)
+def test_the_system_is_described_as_it_is():
+    text = collecting.closed(2 * 2**30, 60)
     assert ("no network" in text) == has_namespaces() and ("no files of others" in text) == (landlock_version() > 0)
     assert "at most 2 GiB, 60 s for a cell" in text

@@ -17,7 +17,7 @@ from tokengeom_utils import check
 from tokengeom_utils.check import answer as checking
 from tokengeom_utils.check.attempt import Hint
 from tokengeom_utils.classes import process as grader
-from tokengeom_utils.classes import wire, worker
+from tokengeom_utils.classes import sandbox, wire, worker
 from tokengeom_utils.classes.exercises import read_exercises
 from tokengeom_utils.classes.process import Process
 from tokengeom_utils.classes.sandbox import has_namespaces, landlock_version
@@ -245,6 +245,14 @@ def test_a_fork_bomb_is_bounded(own):
     except wire.Broken:
         assert own.process.poll() is not None
     assert time.monotonic() - started < 30
+
+
+def test_only_installed_code_and_the_data_of_the_package_can_be_read(tmp_path):
+    places = sandbox._readable()
+    assert (PROJECT / "data").resolve() in places and (PROJECT / "tokengeom_utils").resolve() in places
+    assert not any(place == PROJECT or place in PROJECT.parents or place == Path.home() for place in places)
+    assert not any(Path(tempfile.gettempdir()).resolve().is_relative_to(place) for place in places)
+    assert not {PROJECT, Path.cwd()} & {*map(Path, grader._search_path()[1:])}
 
 
 # --- it cannot forge points ---
