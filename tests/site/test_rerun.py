@@ -61,7 +61,7 @@ def test_the_defaults_of_a_chapter_are_those_of_the_survey_that_ships(source):
     given = read_chapter(source).parameters
     own = {"prompt_number": 0, "layer": None, "per_kind": 2}
     defaults = {"profile": "standard", "results": "standard", **own, **STANDARD}
-    defaults["files"] = ["../README.md", "../CONTRIBUTING.md"]
+    defaults["files"] = ["../README.md"]
     assert given == {name: defaults[name] for name in given}
 
 

@@ -46,6 +46,7 @@ def test_at_another_length_its_prompts_are_measured_again(surveyed):
     assert found.attrs["n_tokens"] == 100 and found.attrs["measured_again"] == "with 160 tokens instead of 100"
     assert found.prompt.values.tolist() == results.prompt.values[:5].tolist()
     assert found.domain.values.tolist() == ["even", "odd", "even", "odd", "even"]
+    assert not differences(model, found, sizes(100))  # it can be compared in turn
     prompt = tg.load_prompts(folder / "texts.jsonl")[3]
     alone = tg.measure(model, prompt, **sizes(100))
     for name in ("loss", "intrinsic_dimension", "neighborhood_overlap"):
@@ -88,10 +89,27 @@ def test_the_chapter_never_compares_texts_of_different_lengths(surveyed, tmp_pat
     given |= {"n_tokens": N_TOKENS, "scale_max": 64, "k_max": 8, "files": str(tmp_path / "mine.txt")}
     names, told = run_chapter("your_own_text", **given)
     n = min(len(text), N_TOKENS)
+    assert names["report"].findings[0].text.n_tokens == n and names["report"].reference.n_prompts == N_PROMPTS
+    assert names["report"].findings[0].layer == names["layer"]
     assert names["survey"].attrs["n_tokens"] == n == names["n_tokens"]
     assert ("measured again here" in told) == (len(text) < N_TOKENS)
     assert (f"made with {N_TOKENS} tokens instead of {n}" in told) == (len(text) < N_TOKENS)
     assert ("too short for two pages" in told) == (len(text) < 2 * N_TOKENS) and "but your text does not" not in told
+
+
+def test_the_chapter_follows_the_first_of_several_texts_at_the_length_of_the_shortest(surveyed, tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    folder, model, _ = surveyed
+    for name, n in (("long", 300), ("short", 120)):
+        (tmp_path / f"{name}.txt").write_text((tiny_survey.prompts(20)[-1].text * 9)[:n].strip())
+    given = {"model": model.name, "results": str(folder / "survey.zarr"), "prompts": str(folder / "texts.jsonl")}
+    given |= {"n_tokens": N_TOKENS, "scale_max": 64, "k_max": 8}
+    names, told = run_chapter("your_own_text", **given, files=[str(tmp_path / f"{n}.txt") for n in ("long", "short")])
+    assert len(names["report"].findings) == 2 and names["n_tokens"] == 120 == names["survey"].attrs["n_tokens"]
+    assert "follows long.txt, with short.txt beside it; 120 tokens, as many as the shortest text has" in told
 
 
 def test_a_text_too_short_for_the_chapter_is_refused():

@@ -148,6 +148,7 @@
   // ... and the report can also be opened by itself.
   const alone = document.querySelector(".alone");
   alone.hidden = window.self === window.top;
+  document.documentElement.classList.toggle("framed", !alone.hidden);
   alone.addEventListener("click", () => {
     const whole = new Blob([`<!DOCTYPE html>\n${document.documentElement.outerHTML}`], { type: "text/html" });
     window.open(URL.createObjectURL(whole));

@@ -84,7 +84,7 @@ class Report:
         names = escape(", ".join(one.name for one in self.findings))
         return (
             f'<iframe class="report" title="Report on {names}" srcdoc="{escape(self.html)}" '
-            f'style="width: 100%; height: {HEIGHT}; border: 0"></iframe>'
+            f'style="width: 100%; height: {HEIGHT}; border: 1px solid #8888; border-radius: 6px"></iframe>'
         )
 
 

@@ -257,7 +257,8 @@ def comparable(
     if not different:
         return results.sel(shuffle=0).assign_attrs(measured_again="")
     found = _measure_again(model, _long_enough(model, results, load_prompts(prompts, n_tokens=1), sizes, n), sizes)
-    return found.assign_attrs(n_tokens=sizes["n_tokens"], measured_again=" and ".join(different))
+    made = {"model": model.name, "model_fingerprint": model.fingerprint, "bos": model.bos}
+    return found.assign_attrs(n_tokens=sizes["n_tokens"], measured_again=" and ".join(different), **made)
 
 
 def _long_enough(model, results, prompts, sizes, n):
