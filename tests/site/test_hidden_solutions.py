@@ -29,6 +29,11 @@ OTHERS = [*(PROJECT / "book").rglob("*.md"), *(PROJECT / "tokengeom_utils").rglo
 REST = words(" ".join([*map(without_solutions, SOURCES.values()), *(path.read_text("utf-8") for path in OTHERS)]))
 
 
+def of_exercises(page):
+    """The solutions on a page; the explanations of a question's answers are folds of the same class."""
+    return [solution for solution in page.select(".solution") if not solution.find_parent(class_="question")]
+
+
 def fragments(exercise):
     """Parts of a solution that occur nowhere else: lines of code, and words between formulas."""
     prose = re.split(r"\$[^$]*\$|\{[\w:-]+\}`[^`]*`|[`*\n]|~~~|[.:;,()]", exercise.solution)
@@ -91,7 +96,7 @@ def test_everything_else_is_there(book, hidden):
         before = BeautifulSoup(before, "html.parser")
         for kind in ("h1, h2, h3", "figure", ".exercise", ".definition, .proposition, .proof, .theorem"):
             assert len(page.select(kind)) == len(before.select(kind)), (name, kind)
-        assert before.select(".solution") and not page.select(".solution")
+        assert of_exercises(before) and not of_exercises(page)
         assert len(page.select(".exercise")) == source.count("{exercise}")
         buttons = {link.get_text(strip=True) for link in page.select(".dropdown-download-buttons a")}
         assert "Notebook" in buttons and not any("solutions" in text or "Binder" in text for text in buttons)
