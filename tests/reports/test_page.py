@@ -127,6 +127,20 @@ def test_a_model_without_a_survey_says_that_nothing_is_compared(made):
     assert page.title.string == "Report on plain" and not page.find_all("h3")
 
 
+def test_another_precision_than_that_of_the_survey_is_said(made):
+    model, path, texts, report = made
+    assert "in float32, bos = never" in report.html and "due to rounding" not in report.html
+    half = tg.open_results(path).assign_attrs(dtype="torch.bfloat16")
+    assert "The survey was measured in bfloat16: small differences may be due" in tg.report(texts[1], model, half).html
+
+
+def test_many_texts_are_counted_in_the_title(made):
+    texts = [tg.Prompt(f"text-{i}", "words", surveyed.prose(i, 150)) for i in range(4)]
+    page = BeautifulSoup(tg.report(texts, made[0], made[1]).html, "html.parser")
+    assert page.title.string == page.h1.string == "Report on 4 texts"
+    assert [h.string for h in page.select(".texts h3")][:4] == [text.id for text in texts]
+
+
 def test_in_a_notebook_the_page_is_closed_off_from_the_rest(made):
     frame = BeautifulSoup(made[3]._repr_html_(), "html.parser").iframe
     assert frame["srcdoc"] == made[3].html and frame["title"] == 'Report on <b onclick="x()">.txt, plain'

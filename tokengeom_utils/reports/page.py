@@ -26,6 +26,7 @@ from .sentences import LIMITS, comparison, paragraphs, perplexity
 
 SURPRISAL = (0.5, 1.0, 2.0, 4.0, 8.0)  #: ends of the steps of color, in nats
 DIMENSION = (2.0, 4.0, 8.0, 16.0, 32.0)
+NAMED = 3  #: texts in the title; more are counted
 COSTLY = 8  #: tokens in the table of the costliest
 BEFORE = 6  #: tokens shown before each of them
 NONE = "-"  #: in a table, where a number is not defined
@@ -41,6 +42,7 @@ class Page(NamedTuple):
     absent: str  #: why there is no reference; empty if there is one
     model: str  #: name of the model
     fingerprint: str
+    dtype: str  #: of its weights
     bos: str
     notes: Sequence[str]  #: advice on the model
 
@@ -57,7 +59,8 @@ def render(page: Page) -> str:
     str
         A whole HTML document.
     """
-    title = f"Report on {listed(one.name for one in page.findings)}"
+    names = [one.name for one in page.findings]
+    title = f"Report on {listed(names) if len(names) <= NAMED else f'{len(names)} texts'}"
     script, style = _file("page.js"), _file("page.css")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
@@ -408,18 +411,17 @@ def _footer(page):
     """How all this was measured."""
     found = page.findings[0]
     lines = [
-        f"Model {page.model} ({page.fingerprint}), bos = {page.bos}; {count(found.text.n_tokens, 'token')} of each "
-        "text, special tokens read as characters.",
+        f"Model {page.model} ({page.fingerprint}) in {page.dtype}, bos = {page.bos}; "
+        f"{count(found.text.n_tokens, 'token')} of each text, special tokens read as characters.",
         "Dimension: GRIDE, with standard errors for tokens drawn again from the same cloud. Local dimension: "
         f"Levina and Bickel's estimate from {NEIGHBORS} neighbors.",
     ]
     if page.reference:
         made = made_of(page.reference)
-        version = f", version {made['version']}" if made["version"] else ""
-        lines.append(
-            f"Compared with {page.reference.name}: the same model, the same number of tokens, "
-            f"{made['dtype'].removeprefix('torch.') or 'unrecorded precision'}{version}."
-        )
+        by = f", measured by version {made['version']}" if made["version"] else ""
+        lines.append(f"Compared with {page.reference.name}: the same model and number of tokens{by}.")
+        if made["dtype"] not in ("", page.dtype):
+            lines.append(f"The survey was measured in {made['dtype']}: small differences may be due to rounding.")
     lines += page.notes
     lines.append(f"Made by tokengeom-utils {__version__}; this file asks for nothing from any other place.")
     return f'<footer class="note">\n<h2>How this was measured</h2>\n<ul class="limits">{_items(lines)}</ul>\n</footer>'

@@ -191,7 +191,7 @@ def made_of(reference: Reference) -> dict[str, Any]:
     runs = json.loads(held.get("runs", "[]"))
     last: dict[str, Any] = runs[-1] if runs else {}
     return {
-        "dtype": held.get("dtype", ""),
+        "dtype": held.get("dtype", "").removeprefix("torch."),
         "commit": last.get("commit", ""),
         "version": last.get("versions", {}).get("tokengeom-utils", ""),
     }

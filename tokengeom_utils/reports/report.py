@@ -173,9 +173,9 @@ def report(
     first = prompts[0]
     line = advice(model, model.tokenize(first.text, n), first.id)
     absent = "" if reference else f"no survey of {shown(model.name)} with {n:,} tokens is at hand"
-    return Report(
-        Page(findings, reference, absent, shown(model.name), model.fingerprint, model.bos, [line] if line else [])
-    )
+    dtype = str(model.network.dtype).removeprefix("torch.")
+    about = (absent, shown(model.name), model.fingerprint, dtype, model.bos, [line] if line else [])
+    return Report(Page(findings, reference, *about))
 
 
 def check_page(path: str | Path, texts: Sequence[str | Path] = ()) -> Path:
