@@ -52,25 +52,30 @@ def within(seconds: float, function: Callable[[], Any]) -> Any:
     thread = ctypes.c_ulong(threading.get_ident())
     # The error can arrive between any two instructions here, where a lock would stay locked; a SimpleQueue has none.
     stop: SimpleQueue[None] = SimpleQueue()
-    stopped: SimpleQueue[None] = SimpleQueue()
+    stopped: SimpleQueue[bool] = SimpleQueue()
 
-    def send(error: object) -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
+    def send() -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TooLong))
 
     def keep_time() -> None:
+        late = False
         for number in range(TIMES):
             try:
                 stop.get(timeout=EVERY if number else seconds)
                 break
             except Empty:
-                send(ctypes.py_object(TooLong))
+                late = True
+                send()
         for _ in range(2):  # the end is reached once more if the error arrives in it
-            stopped.put(None)
+            stopped.put(late)
 
     def end() -> None:
         stop.put(None)
-        stopped.get()
-        send(None)  # takes back an error that has not arrived
+        late = stopped.get()
+        if late:  # an error may be on its way, and once it is taken back Python 3.11 hangs in the next trace function
+            send()
+        while late:  # until it arrives
+            pass
 
     try:
         try:
