@@ -59,7 +59,7 @@
     zoom: { label: "Zoom", usual: 1, range: [0.5, 6, 0.1], unit: "×" },
   };
   const VIEW = ["turn", "tilt", "zoom"];
-  const SAME_CURVES = [...VIEW, "color", "k", "token", "find", "play"];
+  const SAME_LAYER = [...VIEW, "color", "k", "token", "find", "play"];
 
   // Not every prompt is there at every degree; what is not cannot be chosen.
   function agree(values) {
@@ -89,7 +89,7 @@
 
   let [playing, stepping] = [false, false];
   const settings = new Settings(CONTROLS, agree, (name) => {
-    if (playing && !stepping && !SAME_CURVES.includes(name)) stop();
+    if (playing && !stepping && !SAME_LAYER.includes(name)) stop();
     if (VIEW.includes(name) && HAS_DEPTH) turn();
     else show(name);
     if (!name) root.scrollIntoView({ block: "start" });
@@ -176,10 +176,13 @@
   // --- Showing ---
 
   let latest = 0; // what was asked for last, since clouds load while a reader goes on
+  let inCurves = ""; // what the curves show
 
   async function show(name) {
     latest += 1;
     const mine = latest;
+    delete root.dataset.ready;
+    if (name === "theme") inCurves = "";
     await new Promise(requestAnimationFrame); // many changes at once are drawn once
     if (mine !== latest) return;
     const wanted = cloudName(settings.values);
@@ -203,7 +206,8 @@
     await draw(name);
     if (mine !== latest) return;
     root.dataset.shown = `${wanted} ${settings.values.layer}`; // for tests
-    if (!SAME_CURVES.includes(name)) await drawCurves(mine);
+    if (inCurves !== root.dataset.shown) await drawCurves(mine);
+    if (mine === latest) root.dataset.ready = "yes"; // for tests, too
   }
 
   function fail(error) {
@@ -276,6 +280,7 @@
   // One curve after the other, so that the page answers in between.
   async function drawCurves(mine) {
     const { layer, degree, prompt } = settings.values;
+    inCurves = "";
     for (const name of CURVES) {
       if (mine !== latest) return;
       const own = curveOf(name, settings.values);
@@ -283,6 +288,7 @@
       await drawCurve(curves[name], { curve: index.curves[name], own, plain, degree, layer, last });
       await new Promise(requestAnimationFrame);
     }
+    if (mine === latest) inCurves = root.dataset.shown;
   }
 
   // --- Words ---

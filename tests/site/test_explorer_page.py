@@ -130,11 +130,12 @@ def settings_in(page):
 
 
 def wait_for(page, **settings):
-    """Wait until the address holds settings, and return all of them."""
+    """Wait until the address holds settings and the page shows them, and return all of them."""
     for name, value in settings.items():
         page.wait_for_function(
             "([name, value]) => new URLSearchParams(location.hash.slice(1)).get(name) === value", arg=[name, str(value)]
         )
+    page.wait_for_function("() => document.getElementById('laboratory').dataset.ready")
     return settings_in(page)
 
 
@@ -559,6 +560,22 @@ def test_the_cloud_can_be_turned_while_it_plays(opened):
     assert wait_for(page, layer=2)["turn"] == "32"
     eye = page.evaluate("() => document.querySelector('.explorer-scene')._fullLayout.scene._scene.getCamera().eye")
     assert np.degrees(np.arctan2(eye["y"], eye["x"])) == pytest.approx(32, abs=0.5)
+
+
+def test_curves_follow_when_one_change_overtakes_another(opened):
+    page = opened("layer=0").page
+    wait_for(page, layer=0)
+    page.evaluate("""() => {
+      for (const [id, value] of [["lab-layer", 2], ["lab-color", "loss"]]) {
+        const control = document.getElementById(id);
+        control.value = value;
+        control.dispatchEvent(new Event("input", { bubbles: true }));
+        control.dispatchEvent(new Event("change", { bubbles: true }));
+      }
+    }""")
+    wait_for(page, layer=2, color="loss")
+    lines = page.locator(".explorer-plot").evaluate_all("all => all.map((one) => one.layout.shapes.map((s) => s.x0))")
+    assert all(2 in line for line in lines), lines
 
 
 def test_only_the_explorer_loads_its_scripts(site):
