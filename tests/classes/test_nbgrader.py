@@ -157,13 +157,13 @@ def test_nbgrader_and_collect_agree_on_every_mark(collected, in_order):
 
 
 def test_nbgrader_agrees_also_on_notebooks_as_they_came_back(collected, as_returned):
-    """Apart from those whose cells are torn or in another order, which nbgrader cannot put right."""
+    """Apart from those whose cells are torn, in another order, or doubled tests, at which nbgrader gives up."""
     marks, _ = as_returned
     known = {name for name in collected if marks.get(name) is not None}
     differ = {name.split("/")[0] for name in known if collected[name] != marks[name]}
     assert differ <= {"xena", "yves"}
     without = {name.split("/")[0] for name in collected.keys() - known if collected[name] is not None}
-    assert without <= {"zoe", "trent", "xena", "yves"}
+    assert without <= {"zoe", "trent", "walter", "xena", "yves"}
     print(f"{len(known)} of {len(collected)} marks as returned; differing: {differ}; without a mark: {without}")
 
 
