@@ -71,11 +71,15 @@ def within(seconds: float, function: Callable[[], Any]) -> Any:
 
     def end() -> None:
         stop.put(None)
-        late = stopped.get()
-        if late:  # an error may be on its way, and once it is taken back Python 3.11 hangs in the next trace function
+        if not stopped.get():
+            return
+        # An error may be on its way. Python 3.11 hangs in the next traced generator when one is taken back.
+        try:
             send()
-        while late:  # until it arrives
-            pass
+            while True:
+                pass
+        except TooLong:
+            return
 
     try:
         try:
