@@ -92,6 +92,7 @@ def test_the_chapter_never_compares_texts_of_different_lengths(surveyed, tmp_pat
     assert names["report"].findings[0].text.n_tokens == n and names["report"].reference.n_prompts == N_PROMPTS
     assert names["report"].findings[0].layer == names["layer"]
     assert names["survey"].attrs["n_tokens"] == n == names["n_tokens"]
+    assert "follows mine.txt; " in told
     assert ("measured again here" in told) == (len(text) < N_TOKENS)
     assert (f"made with {N_TOKENS} tokens instead of {n}" in told) == (len(text) < N_TOKENS)
     assert ("too short for two pages" in told) == (len(text) < 2 * N_TOKENS) and "but your text does not" not in told
