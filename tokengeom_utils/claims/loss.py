@@ -16,6 +16,7 @@ from .view import NotTestable, SurveyView
 from .wording import listed
 
 COVARIANCE = "contribution of each kind to the covariance"  #: how a correlation is tested
+DIFFERENCE = "contribution of each kind to the difference of the correlations"  #: and how two are compared
 
 
 @claim(
@@ -62,7 +63,7 @@ def correlates_with_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
             survey.scored(
                 "strongest in the first half",
                 lead,
-                words=f"{COVARIANCE}, the others' strongest layer of the first half of the depth against that of the "
+                words=f"{DIFFERENCE}, the others' strongest layer of the first half of the depth against that of the "
                 "second, over all deals into halves",
                 given=strongest,
             ),
@@ -145,7 +146,7 @@ def larger_scales_correlate(survey: SurveyView) -> Iterator[Reported | Measured]
             survey.scored(
                 f"scaling {s} above 2",
                 _difference(survey, last[i], last[0], loss),
-                words=COVARIANCE,
+                words=DIFFERENCE,
                 theirs=theirs[i] - theirs[0],
                 effect=r[i] - r[0],
             )
@@ -188,10 +189,8 @@ def chain_to_the_loss(survey: SurveyView) -> Iterator[Reported | Measured]:
         f"{mean(last):.2f} in the last layer and {mean(logits):.2f} of the logits, mean entropy {mean(entropy):.2f} "
         f"and mean loss {mean(loss):.2f} nats ({len(loss)} prompts).",
         [
-            _rank_correlated(
-                survey, "last layer and logits", last, logits, theirs=0.98, remark="one is a linear map of the other"
-            ),
-            _rank_correlated(survey, "logits and entropy", logits, entropy, theirs=0.60),
+            _rank_correlated(survey, "last layer and logits", last, logits, remark="one is a linear map of the other"),
+            _rank_correlated(survey, "logits and entropy", logits, entropy),
             _rank_correlated(survey, "entropy and loss", entropy, loss, remark="any calibrated model passes"),
             survey.scored(
                 "mean entropy within a tenth of the mean loss",
