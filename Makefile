@@ -12,6 +12,7 @@
 # make results  measure the surveys in data/results again, about 45 minutes on two cores
 PROFILE ?= quick
 PYTHON ?= python3
+TORCHID_PYTHON ?= python3.13
 BIN := .venv/bin
 
 .PHONY: book lab pdf lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
@@ -66,10 +67,11 @@ browser-test: .venv/.test
 nbgrader-test: .venv/.test .venv-nbgrader/.ready
 	@$(BIN)/python -m pytest -m nbgrader -s tests/classes/test_nbgrader.py
 
-bench: .venv/.test .venv-dadapy/.ready
+bench: .venv/.test .venv-dadapy/.ready .venv-torchid/.ready
 	@$(BIN)/tokengeom fetch-model
 	@$(BIN)/tokengeom fetch-texts
 	@$(BIN)/python benchmarks/observables.py
+	@$(BIN)/python benchmarks/tools.py
 	@$(BIN)/python benchmarks/scaling.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/surveys.py
@@ -100,6 +102,15 @@ stress: .venv/.test
 	@test -x .venv-dadapy/bin/python || $(PYTHON) -m venv .venv-dadapy
 	@.venv-dadapy/bin/python -m pip install --quiet --upgrade 'pip>=24' && \
 	  .venv-dadapy/bin/python -m pip install -r benchmarks/usual_way.txt
+	@touch $@
+
+# torchid needs Python 3.13: an environment of its own, with a Python of its own.
+.venv-torchid/.ready: benchmarks/torchid.txt
+	@$(TORCHID_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || \
+	  { echo "torchid needs Python 3.13 or newer, and no such Python runs as $(TORCHID_PYTHON); name one with  make bench TORCHID_PYTHON=..."; exit 1; }
+	@test -x .venv-torchid/bin/python || $(TORCHID_PYTHON) -m venv .venv-torchid
+	@.venv-torchid/bin/python -m pip install --quiet --upgrade 'pip>=24' && \
+	  .venv-torchid/bin/python -m pip install -r benchmarks/torchid.txt
 	@touch $@
 
 # nbgrader brings a whole Jupyter; the packages of the project come from its own environment.

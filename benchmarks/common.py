@@ -131,15 +131,15 @@ def write(name, reduced, results, tables):
     folder = REDUCED if reduced else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text("\n".join(text) + "\n")
-    (folder / f"{name}.json").write_text(json.dumps(_rounded(results), indent=1) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(rounded(results), indent=1) + "\n")
     say(f"written to {(folder / name).relative_to(PROJECT)}.json and .md")
     return folder
 
 
-def _rounded(value):
+def rounded(value):
     """Round to six significant digits, which exceeds the precision of any clock."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
