@@ -1,7 +1,7 @@
 // The explorer, its page: settings, playing, and words. explorer_data.js has the clouds, explorer_pictures.js the
 // pictures, explorer_text.js the text of the prompt, and laboratory.js the controls.
 (async () => {
-  const { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, tokenAt, viewOf } = globalThis.ExplorerPictures;
+  const { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, stillOf, tokenAt, unlabel, viewOf } = globalThis.ExplorerPictures;
   const { Text, visible } = globalThis.ExplorerText;
   const { Settings, button, make } = globalThis.Laboratory;
   const root = document.getElementById("laboratory");
@@ -62,7 +62,8 @@
   const SAME_LAYER = [...VIEW, "color", "k", "token", "find", "play"];
 
   // Not every prompt is there at every degree; what is not cannot be chosen.
-  function agree(values) {
+  function agree(values, latest) {
+    if (latest === "prompt") values.token = 0; // another text has another token there
     if (!prompts[values.prompt].degrees.includes(values.degree)) values.degree = 0;
     return values;
   }
@@ -71,29 +72,32 @@
   const curveOf = (name, values) => index.curves[name].own[cloudName(values)];
 
   // A link may ask for the layer of the peak, and for the last layer or degree, which differ between models.
-  function resolve() {
+  function resolve(shown) {
     if (!window.location.hash.includes("=")) return; // a section of the page
     const asked = new URLSearchParams(window.location.hash.slice(1));
     if (asked.get("degree") === "last") asked.set("degree", Math.max(...index.degrees));
     if (asked.get("layer") === "last") asked.set("layer", last);
     if (asked.get("layer") === "peak") {
-      const prompt = Object.hasOwn(prompts, asked.get("prompt")) ? asked.get("prompt") : CONTROLS.prompt.usual;
-      const curve = curveOf("intrinsic_dimension", agree({ prompt, degree: Number(asked.get("degree")) || 0 }));
+      const prompt = Object.hasOwn(prompts, asked.get("prompt")) ? asked.get("prompt") : shown.prompt;
+      const degree = asked.has("degree") ? Number(asked.get("degree")) || 0 : shown.degree;
+      const curve = curveOf("intrinsic_dimension", agree({ prompt, degree }));
       const inner = curve.map((value, layer) => (layer > 0 && value !== null ? value : -Infinity));
       asked.set("layer", inner.indexOf(Math.max(...inner)));
     }
     window.history.replaceState(window.history.state, "", `#${asked}`);
   }
-  resolve();
-  window.addEventListener("hashchange", resolve); // before the settings follow
+  const usual = { prompt: CONTROLS.prompt.usual, degree: CONTROLS.degree.usual };
+  resolve(usual);
 
   let [playing, stepping] = [false, false];
-  const settings = new Settings(CONTROLS, agree, (name) => {
+  let settings = null;
+  window.addEventListener("hashchange", () => resolve(settings.values)); // before the settings follow
+  settings = new Settings(CONTROLS, agree, (name) => {
     if (playing && !stepping && !SAME_LAYER.includes(name)) stop();
     if (VIEW.includes(name) && HAS_DEPTH) turn();
     else show(name);
     if (!name) root.scrollIntoView({ block: "start" });
-  });
+  }, { keeps: true });
 
   // --- Elements ---
 
@@ -140,13 +144,28 @@
     return places.find((i) => i > from) ?? places[0];
   }
 
-  // Whole tokens, or parts of tokens if there is none.
+  // The tokens that a phrase covers, wherever it stands in the text.
+  function covered(phrase) {
+    const parts = cloud.text.map((part) => part.toLowerCase());
+    const [whole, hit] = [parts.join(""), new Set()];
+    for (let from = whole.indexOf(phrase); from >= 0; from = whole.indexOf(phrase, from + 1)) {
+      let end = 0;
+      parts.forEach((part, i) => {
+        end += part.length;
+        if (end > from && end - part.length < from + phrase.length) hit.add(i);
+      });
+    }
+    return [...hit].sort((a, b) => a - b);
+  }
+
+  // Whole tokens, or parts of tokens if there is none, or what reaches over several.
   function lookFor() {
     const word = search.value.trim().toLowerCase();
     const all = word && cloud ? cloud.text.map((_, i) => i) : [];
     const having = (test) => all.filter((i) => test(cloud.text[i].toLowerCase()));
     const whole = having((part) => part.trim() === word);
     found = whole.length ? whole : having((part) => part.includes(word));
+    if (!found.length && word && cloud) found = covered(word);
     matches.textContent = word && cloud ? `${count(found.length)} of ${count(cloud.n)} tokens` : "";
     next.disabled = !found.length;
   }
@@ -199,9 +218,13 @@
     if (mine !== latest) return;
     root.classList.remove("explorer-failed");
     if (loaded !== cloud) {
+      const before = name === "degree" && chosen() !== null ? cloud.origin[chosen()] : null;
       cloud = loaded;
       layText();
       lookFor();
+      // A chosen token stays chosen where the shuffle has put it.
+      if (before !== null) settings.set({ token: cloud.origin.indexOf(before) + 1 });
+      if (mine !== latest) return;
     }
     await draw(name);
     if (mine !== latest) return;
@@ -225,14 +248,15 @@
     const token = chosen();
     const style = palette(root);
     const [numbers, [low, high], say] = scale();
-    const nothing = color === "rank" ? "rgba(128,128,128,0.25)" : style.none;
+    const nothing = color === "rank" ? style.faint : style.none;
     colors = Array.from(numbers, (value) =>
       (Number.isNaN(value) ? nothing : mix(style.ramp, (value - low) / (high - low || 1))));
     const here = token === null ? [] : cloud.neighbors(layer, token, k);
     const later = token === null || layer === last ? [] : cloud.neighbors(layer + 1, token, k);
     legend.style.setProperty("--ramp", style.ramp.join(","));
-    legend.replaceChildren(make("span", {}, COLORS[color]), make("span", {}, say(low)), make("span", { class: "ramp" }),
-      make("span", {}, say(high)));
+    legend.replaceChildren(make("span", {}, COLORS[color]), ...(color === "rank" && token === null
+      ? [make("span", {}, "(choose a token)")]
+      : [make("span", {}, say(low)), make("span", { class: "ramp" }), make("span", {}, say(high))]));
     text.paint(numbers.length && color === "rank"
       ? colors.map((one) => (one === nothing ? "transparent" : one)) : colors, token, found);
     Object.values(settings.boxes.degree.querySelectorAll("option")).forEach((option) => {
@@ -275,6 +299,7 @@
       if (mine !== latest) return; // something else is wanted by now
     }
     await at(picture.axes);
+    listen();
   }
 
   // One curve after the other, so that the page answers in between.
@@ -319,7 +344,8 @@
     else {
       if (name !== "layer") parts.push(`${prompt}, ${order(degree)}`);
       const [id, overlap, cosine] = CURVES.map((curve) => values[curve].textContent);
-      parts.push(`Layer ${layer}: dimension ${id}, overlap ${overlap}, cosine similarity ${cosine}`);
+      const kept = layer === last ? "" : `overlap with the next layer ${overlap}, `;
+      parts.push(`Layer ${layer}: dimension ${id}, ${kept}cosine similarity ${cosine}`);
     }
     status.textContent = `${parts.join(". ")}.`;
   }
@@ -334,7 +360,7 @@
       `The picture holds ${share === null ? "none" : percent(share)} of the variance`
         + (kept === null ? "." : `; of the nearest neighbors that you see, ${percent(kept)} are nearest neighbors in the cloud.`),
     ];
-    if (left) parts.push(`${tokens(left)[0].toUpperCase()}${tokens(left).slice(1)}, far from all others, had no say in it.`);
+    if (left) parts.push(`${tokens(left)[0].toUpperCase()}${tokens(left).slice(1)}, far from all others, did not count for center, directions, and scale.`);
     if (far.length) {
       const [i, times] = far[0];
       const other = far.length > 1 ? `, and ${tokens(far.length - 1)} more` : "";
@@ -404,6 +430,16 @@
     });
   }
 
+  // Plotly can be listened to once it has drawn.
+  let labeled = null;
+  let listening = false;
+  function listen() {
+    if (listening || !scene.on) return;
+    listening = true;
+    scene.on("plotly_hover", ({ points }) => { labeled = points[0].customdata ?? null; });
+    scene.on("plotly_unhover", () => { labeled = null; });
+  }
+
   scene.addEventListener("pointerdown", (event) => {
     still = true;
     grip = { x: event.clientX, y: event.clientY, ...settings.values };
@@ -437,7 +473,9 @@
     const within = byMouse ? 8 : 20; // a finger is wider than an arrow
     if (still && event.type === "pointerup" && drawn.axes) {
       const picture = { axes: drawn.axes, rim: index.rim, view: settings.values };
-      choose(tokenAt(scene, picture, event.clientX, event.clientY, within) ?? undefined);
+      // The token whose label is shown, if there is one; a finger sees none before it taps.
+      choose((byMouse ? labeled : null) ?? tokenAt(scene, picture, event.clientX, event.clientY, within) ?? undefined);
+      if (!byMouse) window.setTimeout(() => unlabel(scene), 400); // after the mouse that a browser makes of a tap
     } else if (byMouse && HAS_DEPTH) settings.set(viewOf(scene));
     else settings.remember();
   }
@@ -464,6 +502,15 @@
     window.addEventListener("pointerup", up, { once: true });
     window.addEventListener("pointercancel", () => window.removeEventListener("pointerup", up), { once: true });
   }, true));
+
+  // --- Paper ---
+
+  // What WebGL has drawn is gone when a page is printed, so a picture takes its place.
+  window.addEventListener("beforeprint", () => {
+    const source = stillOf(scene);
+    if (source) scene.after(make("img", { class: "explorer-still", src: source, alt: scene.getAttribute("aria-label") }));
+  });
+  window.addEventListener("afterprint", () => root.querySelectorAll(".explorer-still").forEach((one) => one.remove()));
 
   // --- Playing ---
 
@@ -514,7 +561,7 @@
       make("div", { class: "explorer-side" }, form, panel),
       make("div", { class: "explorer-curves" }, ...CURVES.map((name) => make("figure", {}, curves[name],
         make("figcaption", {}, `${caption[name]}: `, values[name]))),
-      make("p", { class: "explorer-note" }, "Thick blue: this prompt; dashed blue: the same prompt in order. Band: all prompts of "
+      make("p", { class: "explorer-note" }, "Thick blue: this prompt; dashed blue, if it is shuffled: the same in order. Band: all prompts of "
         + "the survey in this order, mean ± one standard deviation. Gray: the paper's models (dotted Llama-3-8B, dashed Mistral-7B, "
         + "dash-dotted Pythia-6.9B), with their layers stretched to this depth. A click on a curve chooses the layer."))),
     status);

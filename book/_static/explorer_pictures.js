@@ -5,6 +5,7 @@ globalThis.ExplorerPictures = (() => {
     light: ["#440154", "#443b84", "#2e6f8e", "#21a285", "#5ac864", "#9bd93c"],
     dark: ["#35608d", "#26828e", "#1f9e89", "#4ac16d", "#a5db36", "#fde725"],
   };
+  const DOT = 3; // the radius of a point, in pixels
   const DISTANCE = 1.3; // of the eye from the cloud, in sides of the box
   const MARGIN = { l: 38, r: 8, t: 6, b: 36 }; // of a curve, in pixels
   const PAPER = { "Llama-3-8B": "dot", "Mistral-7B": "dash", "Pythia-6.9B": "dashdot" };
@@ -20,6 +21,7 @@ globalThis.ExplorerPictures = (() => {
       grid: color("--lab-grid"),
       text: style.color,
       none: color("--lab-line"),
+      faint: document.documentElement.dataset.theme === "dark" ? "#4b5059" : "#cfd2d6", // opaque: WebGL adds up the others
     };
   }
 
@@ -54,7 +56,7 @@ globalThis.ExplorerPictures = (() => {
     const [a, b] = [view.turn, view.tilt].map((degrees) => (degrees * Math.PI) / 180);
     const [sa, ca, sb, cb] = [Math.sin(a), Math.cos(a), Math.sin(b), Math.cos(b)];
     const half = Math.tan(Math.PI / 8); // plotly sees an angle of 45 degrees
-    let [best, found] = [within, null];
+    let [best, depth, found] = [within, Infinity, null];
     for (let i = 0; i < axes[0].length; i += 1) {
       const [px, py, pz] = axes.map((axis) => axis[i] / (2 * rim));
       const across = py * ca - px * sa;
@@ -63,13 +65,28 @@ globalThis.ExplorerPictures = (() => {
       const [u, v] = HAS_DEPTH
         ? [(across / (away * half)) * (height / 2), (up / (away * half)) * (height / 2)]
         : [across * width, up * height];
-      const distance = Math.hypot(x - left - width / 2 - u, y - top - height / 2 + v);
-      if ((!HAS_DEPTH || away > 0) && distance < best) [best, found] = [distance, i];
+      const distance = Math.max(DOT, Math.hypot(x - left - width / 2 - u, y - top - height / 2 + v));
+      const nearer = distance < best || (distance === best && away < depth); // of those under the arrow, the one in front
+      if ((!HAS_DEPTH || away > 0) && nearer) [best, depth, found] = [distance, away, i];
     }
     return found;
   }
 
-  const look = (element, view) => globalThis.Plotly.relayout(element, { "scene.camera": camera(view) });
+  // Plotly keeps the label of a point in space until the mouse moves.
+  function unlabel(element) {
+    const space = element._fullLayout?.scene?._scene;
+    if (!space) return;
+    space.glplot.selection.object = null;
+    globalThis.Plotly.Fx.loneUnhover(space.svgContainer);
+  }
+
+  function look(element, view) {
+    unlabel(element); // a label does not turn with its token
+    return globalThis.Plotly.relayout(element, { "scene.camera": camera(view) });
+  }
+
+  // The cloud as an image, at once; nothing where it is drawn flat, which prints as it is.
+  const stillOf = (element) => (HAS_DEPTH ? element._fullLayout?.scene?._scene?.toImage("png") : null);
 
   const pick = (values, places) => places.map((i) => values[i]);
 
@@ -204,5 +221,5 @@ globalThis.ExplorerPictures = (() => {
     return [left + MARGIN.l, right - MARGIN.r];
   }
 
-  return { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, tokenAt, viewOf };
+  return { HAS_DEPTH, drawCloud, drawCurve, layersAt, look, mix, palette, stillOf, tokenAt, unlabel, viewOf };
 })();

@@ -57,10 +57,13 @@
     const left = (values) => claims.filter((claim) =>
       Object.entries(values).every(([key, wanted]) => passes(claim, key, wanted)));
 
-    const settings = new Settings(used, (chosen) => chosen, () => show(), name);
+    const settings = new Settings(used, (chosen) => chosen, () => show(), { name });
     const count = make("p", { class: "claims-count", role: "status" });
     const reset = make("button", { type: "button", class: "btn btn-sm" }, "Show all");
-    reset.addEventListener("click", () => settings.set(Object.fromEntries(settings.names.map((key) => [key, ANY]))));
+    reset.addEventListener("click", () => {
+      settings.set(Object.fromEntries(settings.names.map((key) => [key, ANY])));
+      form.querySelector("input:checked, select")?.focus(); // the button is gone
+    });
 
     function show() {
       const shown = left(settings.values);

@@ -165,7 +165,7 @@
       if (changed === "panel" || !changed) paint();
       show();
       if (!grid.element.contains(document.activeElement)) say(sentence(chosen())); // a cell with the focus is read out
-    }, name);
+    }, { name });
 
     let hovered = null;
     const map = () => maps[settings.values.panel - 1];

@@ -59,7 +59,7 @@
     }, (chosen) => chosen, () => {
       show();
       say(shown().map(sentence).join(" "));
-    }, name);
+    }, { name });
     const shown = () => [settings.values.layer, settings.values.pin].map(curveOf)
       .filter((curve, place, both) => curve && both.indexOf(curve) === place);
 

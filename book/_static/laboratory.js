@@ -22,17 +22,18 @@ globalThis.Laboratory = (() => {
     if (values) return Object.hasOwn(values, asked) ? (typeof usual === "number" ? Number(asked) : asked) : usual;
     const value = asked === "" ? NaN : Number(asked);
     const [low, high, by] = range;
-    return Number.isFinite(value) ? Math.min(high, Math.max(low, Math.round(value / by) * by)) : usual;
+    return Number.isFinite(value) ? Math.min(high, Math.max(low, Number((Math.round(value / by) * by).toPrecision(12)))) : usual;
   }
 
   // Whether the address holds settings, of the set with this name.
   const asksFor = (name) => (name ? window.location.hash.startsWith(`#${name}&`) : window.location.hash.includes("="));
 
   // `agree` changes settings that exclude each other, given the name of the latest change, which wins; `changed` is told
-  // the name of what a reader changed, or nothing when a link was followed.
+  // the name of what a reader changed, or nothing when a link was followed. With `keeps`, a link leaves as it is what it
+  // does not name; otherwise that takes its usual value.
   class Settings {
-    constructor(controls, agree, changed, name = "") {
-      Object.assign(this, { name, controls, agree, changed, names: Object.keys(controls), inputs: {}, boxes: {} });
+    constructor(controls, agree, changed, { name = "", keeps = false } = {}) {
+      Object.assign(this, { name, keeps, controls, agree, changed, names: Object.keys(controls), inputs: {}, boxes: {} });
       this.names.forEach((name) => this.build(name));
       this.values = this.asked({});
       this.follow();
@@ -47,7 +48,12 @@ globalThis.Laboratory = (() => {
     // Take over the address, if it holds settings; a section of the page is none.
     follow() {
       const found = asksFor(this.name);
-      if (found) this.values = this.asked(Object.fromEntries(new URLSearchParams(window.location.hash.slice(1))));
+      if (found) {
+        const wanted = Object.fromEntries(new URLSearchParams(window.location.hash.slice(1)));
+        this.values = this.asked(this.keeps ? { ...this.values, ...wanted } : wanted);
+        const refused = this.names.some((name) => Object.hasOwn(wanted, name) && wanted[name] !== `${this.values[name]}`);
+        if (refused || this.keeps) this.remember(); // the address says what is shown
+      }
       this.write();
       return found;
     }

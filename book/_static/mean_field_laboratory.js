@@ -47,7 +47,10 @@
 
   const settings = new Settings(CONTROLS, agree, (name) => {
     if (VIEW.includes(name)) drawPicture();
-    else restart();
+    else {
+      status.textContent = ""; // it spoke of another run
+      restart();
+    }
     if (!name) arrive();
   });
 

@@ -26,7 +26,7 @@ FIGURES = {
     "fig-est-layers": "layer=peak&color=local",
     "fig-overlap-ranks": "layer=peak&token=100&color=rank&k=8",
     "fig-overlap-depth": "layer=1&token=100&color=rank&k=8",
-    "fig-shuffle-strip": "degree=2&color=origin",
+    "fig-shuffle-strip": "degree=2&layer=1&color=origin",
     "fig-shuffle-loss": "degree=last&layer=1&color=loss",
     "fig-shuffle-one-prompt": "degree=last&layer=peak&color=local",
     "fig-shuffle-mean": "degree=last&layer=peak&color=local",
@@ -51,7 +51,7 @@ CLAIMS = {
     7: "degree=last&layer=peak&token=100&color=rank&k=2",
     8: "layer=1&token=100&color=rank&k=2",
     10: "layer=peak&color=local",
-    15: "degree=2&color=origin",
+    15: "degree=last&layer=1&color=loss",
 }
 NUMBERED = re.compile(r"(\d+)\. ")  #: how the term of a claim begins
 REPORT = "notebooks/reproduction_report"

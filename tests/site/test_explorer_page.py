@@ -200,6 +200,39 @@ def test_a_click_on_a_point_chooses_its_token(opened):
     page.get_by_text(f"is token {token + 1}:").wait_for()
 
 
+def test_a_click_chooses_the_token_whose_label_is_shown(opened):
+    """Also where tokens lie behind one another."""
+    page = opened("layer=2").page
+    box = page.locator(".explorer-scene").bounding_box()
+    seen = 0
+    for across, down in np.random.default_rng(0).uniform(0.35, 0.65, (40, 2)):
+        x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+        page.mouse.move(x - 1, y - 1)
+        page.mouse.move(x, y)
+        page.wait_for_timeout(120)
+        label = page.locator(".hovertext").all_text_contents()
+        if not label:
+            continue
+        page.mouse.click(x, y)
+        wait_for(page, token=int(re.search(r"token (\d+)", label[0])[1]))
+        seen += 1
+        if seen == 4:
+            return
+    assert seen  # otherwise nothing was tried
+
+
+def test_a_label_goes_when_the_cloud_turns(opened):
+    page = opened().page
+    _, x, y = free_token(page)
+    page.mouse.move(x - 2, y - 2)
+    page.mouse.move(x, y)
+    page.locator(".hovertext").first.wait_for()
+    page.get_by_label("Turn", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(page, turn=32)
+    page.locator(".hovertext").first.wait_for(state="detached")
+
+
 def test_a_tap_on_a_point_chooses_its_token(opened):
     page = opened(viewport=browsing.PHONE, has_touch=True, is_mobile=True).page
     page.locator(".explorer-scene").scroll_into_view_if_needed()
@@ -337,6 +370,87 @@ def test_a_search_finds_tokens_one_after_the_other(opened):
     page.get_by_label("Find a token").fill("<i>")
     page.get_by_text("0 of 64 tokens", exact=True).wait_for()
     assert page.get_by_role("button", name="Choose the next token found").is_disabled()
+
+
+def test_a_search_finds_a_phrase_over_several_tokens(opened):
+    page = opened().page
+    letters = page.locator(".explorer-text [role=option]").all_text_contents()
+    place = next(i for i in range(64) if all(letter.isalpha() for letter in letters[i : i + 3]))
+    page.get_by_label("Find a token").fill("".join(letters[place : place + 3]))
+    page.keyboard.press("Enter")
+    token = int(settings_in(page)["token"]) - 1
+    assert "".join(letters[token : token + 3]) == "".join(letters[place : place + 3])
+    assert page.locator(".explorer-text .found").count() % 3 == 0
+
+
+def test_a_chosen_token_is_followed_into_the_shuffled_text_and_left_with_its_prompt(opened):
+    page = opened("token=11&prompt=text-0").page
+    letter = page.locator("#token-10").text_content()
+    page.get_by_label("Order of the tokens", exact=True).select_option("all shuffled (S = 3)")
+    layer_shown(page, "0-3", 0)
+    page.wait_for_function("() => document.getElementById('laboratory').dataset.ready")
+    place = int(settings_in(page)["token"]) - 1
+    origin = page.evaluate("async () => (await ExplorerData.cloud(await ExplorerData.index, '0-3')).origin")
+    assert origin[place] == 10 and page.locator(f"#token-{place}").text_content() == letter
+    page.get_by_label("Prompt", exact=True).select_option("kind 3 (text-3)")
+    wait_for(page, prompt="text-3", token=0)
+
+
+def test_a_link_of_the_page_leaves_what_it_does_not_name(opened):
+    page = opened("prompt=text-3&layer=2").page
+    page.evaluate("() => { window.location.hash = '#layer=1&color=loss'; }")
+    layer_shown(page, "3-0", 1)
+    page.evaluate("() => { window.location.hash = '#layer=peak'; }")
+    wait_for(page, prompt="text-3", color="loss")
+
+
+def test_an_address_with_something_impossible_says_what_is_shown(opened):
+    page = opened("prompt=text-5&degree=3&layer=99").page
+    assert wait_for(page, layer=2, degree=0)["prompt"] == "text-5"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_tokens_that_are_no_neighbors_are_drawn_opaque(opened, scheme):
+    """WebGL adds the colors of points that let others through."""
+    page = opened("layer=1&color=rank&token=11", color_scheme=scheme).page
+    colors = page.evaluate("() => document.querySelector('.explorer-scene').data[0].marker.color")
+    assert not any("rgba" in color for color in colors) and len(set(colors)) > 2
+    page.get_by_role("button", name="Clear the chosen token").click()
+    page.get_by_text("(choose a token)").wait_for()
+
+
+def test_a_zoom_is_a_short_number(opened):
+    page = opened().page
+    zoom = page.get_by_label("Zoom", exact=True)
+    zoom.focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    assert re.fullmatch(r"\d(\.\d)?", wait_for(page, layer=0)["zoom"])
+    shown = page.locator(".lab-view .lab-row span").all_text_contents()
+    assert all(len(text) < 6 for text in shown), shown
+
+
+def test_paper_gets_a_picture_of_the_cloud(opened):
+    page = opened("layer=2").page
+    page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    colors = page.evaluate("""async () => {
+      const image = document.querySelector(".explorer-still");
+      await image.decode();
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+      const context = canvas.getContext("2d");
+      context.drawImage(image, 0, 0);
+      const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+      const found = new Set();
+      for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) found.add(data.slice(i, i + 3).join());
+      return found.size;
+    }""")
+    assert colors > 20  # points of many colors, and not an empty box
+    page.emulate_media(media="print")
+    assert page.locator(".explorer-still").is_visible() and not page.locator(".explorer-scene").is_visible()
+    assert not page.get_by_role("button", name="Reset view").is_visible()
+    page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".explorer-still").count() == 0
 
 
 def test_neighbors_are_those_of_the_cloud_and_lead_on(opened):
@@ -490,7 +604,7 @@ def test_without_javascript_the_page_says_what_is_missing(site, started):
     context = started.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site.resolve().as_uri()}/{NAME}")
-    assert page.get_by_text("it is drawn by a script").is_visible()
+    assert page.get_by_text("needs a browser that runs scripts").is_visible()
     context.close()
 
 
