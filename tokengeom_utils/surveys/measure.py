@@ -260,7 +260,7 @@ def measure_prompts(
     batch: int = 1,
     advance: Callable[[int], object] | None = None,
     watch: Watch | None = None,
-) -> "list[xr.Dataset | InputError]":
+) -> list[dict[str, np.ndarray] | InputError]:
     """Measure the rows of a survey that belong to some prompts.
 
     Parameters
@@ -281,8 +281,9 @@ def measure_prompts(
 
     Returns
     -------
-    list of xarray.Dataset or InputError
-        For each prompt its measurements, with NaN at degrees that were not requested, or why there are none.
+    list of (dict of str to numpy.ndarray) or InputError
+        For each prompt its observables by name, float64, shape (shuffle, ...) over all degrees of the survey, with NaN
+        at degrees that were not requested; or why there are none.
     """
     jobs = [(i, degree) for i in range(len(prompts)) for degree in degrees[i]]
     measured: dict[tuple[int, int], xr.Dataset] = {}
@@ -318,7 +319,9 @@ def measure_prompts(
 
 
 def _row(measured, degrees, shuffles):
-    """The measurements of one prompt as a Dataset over all degrees of the survey."""
-    import xarray as xr
-
-    return xr.concat(measured, "shuffle").assign_coords(shuffle=list(degrees)).reindex(shuffle=shuffles)
+    """The measurements of one prompt as arrays over all degrees of the survey."""
+    row = {name: np.full((len(shuffles), *measured[0][name].shape), np.nan) for name in OBSERVABLES}
+    for found, degree in zip(measured, degrees, strict=True):
+        for name, values in row.items():
+            values[shuffles.index(degree)] = found[name]
+    return row

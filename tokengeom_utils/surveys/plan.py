@@ -15,8 +15,6 @@ from ..prompts.load import Prompt
 from .request import Request
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from .measure import Watch
 
 
@@ -109,7 +107,7 @@ class Measured(NamedTuple):
     """Some measured prompts."""
 
     places: Sequence[int]  #: of the prompts
-    rows: "list[xr.Dataset | InputError]"  #: their measurements, or why there are none
+    rows: list[dict[str, np.ndarray] | InputError]  #: their observables by name, or why there are none
     provenance: dict[str, Any]  #: how they were made
 
 
