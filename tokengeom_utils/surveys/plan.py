@@ -16,6 +16,7 @@ from .request import Request
 
 if TYPE_CHECKING:
     from .measure import Watch
+    from .rows import Row
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,10 @@ class Plan(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Some measured prompts."""
+    """A measured prompt."""
 
-    places: Sequence[int]  #: of the prompts
-    rows: list[dict[str, np.ndarray] | InputError]  #: their observables by name, or why there are none
+    place: int  #: of the prompt
+    row: "Row | InputError"  #: its observables by name, or why there are none
     provenance: dict[str, Any]  #: how they were made
 
 
