@@ -37,6 +37,7 @@ class WriteBehind:
         # Of C, unlike Queue: an interrupt between two lines of Python cannot leave them locked.
         self._room: SimpleQueue[None] = SimpleQueue()
         self._waiting: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
         self._error: BaseException | None = None
         self._given_up = False
         for _ in range(most):
@@ -51,6 +52,7 @@ class WriteBehind:
                 except BaseException as error:
                     self._error = error
             self._room.put(None)
+        self._ended.put(None)
 
     def put(self, *arguments: Any) -> None:
         """Have ``write(*arguments)`` called, after those before it.
@@ -78,13 +80,17 @@ class WriteBehind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what waits; a second Ctrl-C leaves it, and waits for the call in progress alone."""
+        """Write what waits; another Ctrl-C leaves it, and waits for the call in progress alone."""
         self._waiting.put(None)
-        try:
-            self._thread.join()
-        except KeyboardInterrupt:
-            self._given_up = True
-            self._thread.join()
-            raise
+        interrupted = False
+        while True:
+            try:
+                self._ended.get()  # not `join`: an interrupted one takes the thread for ended
+                break
+            except KeyboardInterrupt:
+                self._given_up = interrupted = True
+        self._thread.join()
+        if interrupted:
+            raise KeyboardInterrupt
         if kind is None:
             self._raise()
