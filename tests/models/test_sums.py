@@ -19,6 +19,21 @@ def test_the_sum_is_that_of_exact_arithmetic_up_to_rounding(n):
     assert torch.equal(mean(torch.tensor(values)), found / n)
 
 
+def by_halves(row):
+    """The order of the additions, in Python's own arithmetic."""
+    if len(row) == 1:
+        return row[0]
+    middle = len(row) // 2
+    return by_halves([a + b for a, b in zip(row[:middle], row[middle:], strict=True)])
+
+
+@pytest.mark.parametrize("n", [3, 7, 100, 1023])
+def test_the_order_of_the_additions_is_fixed(n):
+    values = np.random.default_rng(n).lognormal(sigma=3, size=(20, n))
+    width = 1 << (n - 1).bit_length()
+    assert fold(torch.tensor(values)).tolist() == [by_halves([*row, *[0.0] * (width - n)]) for row in values.tolist()]
+
+
 def test_the_sum_does_not_depend_on_where_the_values_lie():
     """Rows at every offset from the borders of a vector register, in tables of any shape, contiguous or not."""
     row = torch.tensor(np.random.default_rng(0).lognormal(sigma=3, size=1023))
