@@ -15,7 +15,7 @@ from tokengeom_utils.surveys import batch as batches
 from tokengeom_utils.surveys import complete, store
 from tokengeom_utils.surveys import jobs as preparing
 from tokengeom_utils.surveys.ahead import ahead
-from tokengeom_utils.surveys.behind import LAG, WriteBehind
+from tokengeom_utils.surveys.behind import WriteBehind
 from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.jobs import jobs, tokenize, tokenize_few
 from tokengeom_utils.surveys.request import make_request
@@ -220,7 +220,7 @@ def test_a_writer_that_fails_stops_the_survey_within_its_lag(tiny, whole, tmp_pa
         write(self, i, *arguments)
 
     monkeypatch.setattr(store.Store, "write", fail)
-    monkeypatch.setattr(complete, "WriteBehind", lambda write: WriteBehind(write, most=1))
+    monkeypatch.setattr(complete, "WriteBehind", lambda write, most: WriteBehind(write, most=1))
     with pytest.raises(OSError, match="Input/output error"):
         tiny_survey.run(tiny, out, progress=lambda done, *_: steps.append(done))
     assert steps[-1] < 16  # the prompts after the third and the two that may wait are not measured
@@ -239,7 +239,7 @@ def test_the_writer_falls_behind_by_no_more_than_its_lag(tiny, tmp_path, monkeyp
         written.append(i)
 
     monkeypatch.setattr(store.Store, "write", slowly)
-    prompts = tiny_survey.prompts(2 * LAG + 8)
+    prompts = tiny_survey.prompts(2 * complete.LAG + 8)
     tg.survey(
         tiny,
         prompts,
@@ -250,7 +250,7 @@ def test_the_writer_falls_behind_by_no_more_than_its_lag(tiny, tmp_path, monkeyp
         k_max=8,
         progress=lambda done, *_: ahead_of_it.append(done - len(written)),
     )
-    assert max(ahead_of_it) <= LAG + 1 and written == list(range(len(prompts)))
+    assert max(ahead_of_it) <= complete.LAG + 1 and written == list(range(len(prompts)))
 
 
 def test_passes_are_filled_across_prompts(tiny, tmp_path):

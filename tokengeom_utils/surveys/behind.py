@@ -16,7 +16,6 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-LAG = 16  #: measured prompts that may wait to be written
 _POLL = 0.1  # seconds between two looks at whether the writer has failed, while nothing can be handed over
 
 
@@ -32,7 +31,7 @@ class WriteBehind:
         Calls that may wait; :meth:`put` waits for room.
     """
 
-    def __init__(self, write: Callable[..., object], most: int = LAG):
+    def __init__(self, write: Callable[..., object], most: int):
         self._write = write
         # Of C, unlike Queue: an interrupt between two lines of Python cannot leave them locked.
         self._room: SimpleQueue[None] = SimpleQueue()

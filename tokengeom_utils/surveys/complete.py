@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, PartialSurvey
 from ..models.advice import advice
 from .ahead import ahead
-from .batch import fitting_batch
+from .batch import GPU_BATCH, fitting_batch
 from .behind import WriteBehind
 from .checks import faults
 from .jobs import jobs, tokenize, tokenize_few
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
+LAG = GPU_BATCH  #: measured prompts that may wait to be written
 AHEAD = 2  #: forward passes whose jobs are prepared before they are needed
 
 
@@ -72,7 +73,7 @@ def complete(
             advance = _Progress(sum(map(len, degrees.values())), progress)
             plan = plan._replace(batch=plan.batch or store.batch)
             # Closed at once when anything is raised here: a traceback would keep its thread waiting.
-            with WriteBehind(store.write) as writer, closing(_measure(plan, degrees, client, advance)) as stream:
+            with WriteBehind(store.write, LAG) as writer, closing(_measure(plan, degrees, client, advance)) as stream:
                 for place, row, made in stream:
                     if isinstance(row, InputError):
                         failed[place] = row
