@@ -126,7 +126,7 @@ def jobs(
         unknown = [i for i in places if i not in known]
         found = dict(zip(unknown, tokenize(model, [prompts[i] for i in unknown], request["n_tokens"]), strict=True))
         for i in places:
-            ids = known[i] if i in known else found[i]
+            ids = (known[i] if i in known else found[i]).astype(np.int64)
             for degree in degrees[i]:
                 shuffled = shuffle_blocks(ids, degree, prompt_seed(request["seed"], prompts[i].id, degree))
                 yield Job(i, degree, shuffled, bleu(shuffled, ids))
