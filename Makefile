@@ -5,6 +5,7 @@
 # make test     the quality gate, then the tests and their coverage
 # make test-long  the few tests that take longest, two minutes; no part of `make test`
 # make browser-test  every page of the built book in a browser (SITE=_build/quick/html), about five minutes
+# make gpu-test  on a machine with a GPU: its programs against the CPU, and a survey that is killed twice, bit for bit
 # make nbgrader-test  thirty simulated students, graded by nbgrader and by `tokengeom collect`, a quarter of an hour
 # make bench    speed and memory, compared with common tools; on a quiet machine
 # make architectures  every decoder of transformers, tiny, beside the model itself; renews book/models.md, six minutes
@@ -16,7 +17,7 @@ TORCHID_PYTHON ?= python3.13
 BIN := .venv/bin
 
 .PHONY: book lab pdf lint test test-long browser-test site-tests survey-tests library-tests bench architectures stress
-.PHONY: results clean lock figure nbgrader-test
+.PHONY: results clean lock figure nbgrader-test gpu-test
 
 book: .venv/.book
 	@$(BIN)/tokengeom book --profile $(PROFILE)
@@ -63,6 +64,11 @@ test-long: .venv/.test
 SITE ?= _build/$(PROFILE)/html
 browser-test: .venv/.test
 	@TOKENGEOM_SITE=$(SITE) $(BIN)/python -m pytest -m browser tests/site/test_browser.py
+
+gpu-test: .venv/.test
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu-test: torch finds no CUDA device on this machine")'
+	@$(BIN)/python -m pytest tests/clouds/test_gpu.py
+	@$(BIN)/python -m pytest -m gpu tests/surveys
 
 nbgrader-test: .venv/.test .venv-nbgrader/.ready
 	@$(BIN)/python -m pytest -m nbgrader -s tests/classes/test_nbgrader.py

@@ -1,7 +1,8 @@
 """Time that measuring every layer of an 8B model adds to its forward pass on a GPU.
 
-    python benchmarks/gpu.py      # requires only torch, transformers, numpy, and lazy-loader
-    python benchmarks/gpu.py --device cpu --layers 4 --features 256 --vocab 1000 --tokens 300 --batch 1,2 --scale-max 64
+    python benchmarks/gpu.py      # requires torch, transformers, numpy, and lazy-loader; the survey zarr and more
+    python benchmarks/gpu.py --device cpu --layers 4 --features 256 --vocab 1000 --tokens 300 --batch 1,2 \
+        --scale-max 64 --prompts 12 --survey-batch 2
 
 The first command writes benchmarks/results/gpu.json; any other run writes _build/benchmarks/gpu.json, unless --out
 names a folder.
@@ -11,11 +12,13 @@ nothing is downloaded. The time of a forward pass does not depend on the weights
 0 is Gaussian, and the layers after it are running averages of Gaussians. Tokens repeat about as often as in text, so
 layer 0 contains exact duplicates.
 
-For each batch size, these variants are measured in turn: the forward pass without and with its losses, the same forward
-pass while every layer is measured, and everything that a survey measures, including entropies and the dimension of the
-logits. Then come the observables of stored clouds, kernel by kernel, and the float64 Gram matrices, a lower bound on
-their time. Times are in milliseconds per prompt. The results of the device are compared with those of the CPU for the
-same clouds, and with a second run on the device.
+First a whole survey is measured through ``tg.survey``, beside the loop of its measurements alone and with the
+utilization of the device (``gpu_survey.py``). For each batch size, these variants are measured in turn: the forward
+pass without and with its losses, the same forward pass while every layer is measured, and everything that a survey
+measures, including entropies and the dimension of the logits. Then come the observables of stored clouds, kernel by
+kernel, and the float64 Gram matrices, a lower bound on their time. Times are in milliseconds per prompt. The results of
+the device are compared with those of the CPU for the same clouds, and with a second run on the device. The file is
+written again after each part, so a run that is stopped keeps what it has measured.
 """
 
 import argparse
@@ -35,16 +38,17 @@ from tokengeom_utils import __version__, processor
 
 processor.apply()  # before torch and numpy are imported
 
+import gpu_survey
 import numpy as np
 import torch
 import transformers
 
-from tokengeom_utils import LanguageModel
+from tokengeom_utils import GPU_BATCH, LanguageModel
 from tokengeom_utils.clouds import kernels
 from tokengeom_utils.clouds import observer as geometry
 from tokengeom_utils.clouds.kernels.products import gram
 from tokengeom_utils.models import extract
-from tokengeom_utils.models.predictions import Predictions
+from tokengeom_utils.surveys.measure import measure_arrays
 
 # Measure the path of a GPU; with --device cpu, and for the checks on the CPU, use the reference instead.
 kernels.path = lambda tensor: "gpu" if tensor.is_cuda else "reference"
@@ -90,6 +94,11 @@ def main():
         "checks": check(model, ids[:2], options),
         "batches": [],
     }
+    if options.prompts:
+        result["survey"] = gpu_survey.measure_survey(model, options)
+        save(result, options.out)
+        if result["survey"]:
+            gpu_survey.report(result["survey"])
     for size in options.batch:
         measured = unless_out_of_memory(measure_batch, model, ids[:size], options)
         if measured is None:
@@ -97,18 +106,24 @@ def main():
             result["out_of_memory_at_batch"] = size
             break
         result["batches"].append(measured)
+        save(result, options.out)
         report(measured)
     if result["batches"]:
         result["best"] = summary(result["batches"], machine["device"])
-    file = options.out / "gpu.json"
+    print(f"written to {save(result, options.out)}")
+    if not result["checks"]["passed"]:
+        sys.exit("gpu.py: the observables on this device differ from those on the CPU; see 'checks' in gpu.json")
+
+
+def save(result, folder):
+    """Write the results so far, to six digits; return the file."""
+    file = folder / "gpu.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    rounded = json.loads(  # to six digits, and without NaN, which JSON lacks
+    rounded = json.loads(  # without NaN, which JSON lacks
         json.dumps(result), parse_float=lambda text: float(f"{float(text):.6g}"), parse_constant=lambda name: None
     )
     file.write_text(json.dumps(rounded, indent=1) + "\n")
-    print(f"written to {file}")
-    if not result["checks"]["passed"]:
-        sys.exit("gpu.py: the observables on this device differ from those on the CPU; see 'checks' in gpu.json")
+    return file
 
 
 def parse_options():
@@ -122,6 +137,8 @@ def parse_options():
     parser.add_argument("--scale-max", type=int, default=geometry.SCALE_MAX)
     parser.add_argument("--k-max", type=int, default=geometry.K_MAX)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--prompts", type=int, default=640, help="of the survey; 0 leaves it out")
+    parser.add_argument("--survey-batch", type=int, default=GPU_BATCH, help="measurements in a pass of the survey")
     parser.add_argument("--out", type=Path, help="folder for gpu.json")
     options = parser.parse_args()
     if options.out is None:
@@ -203,18 +220,7 @@ def with_observables(model, ids, options):
 
 
 def as_in_a_survey(model, ids, options):
-    """Compute what ``tg.measure_tokens`` computes, without xarray."""
-    observer, predictions, last = geometry.Observer(options.scale_max, options.k_max), Predictions(), None
-
-    def update(cloud):
-        nonlocal last
-        last = cloud
-        observer.update(cloud)
-
-    loss = extract.stream_clouds(model, ids, update, predictions.update)
-    logits = geometry.intrinsic_dimension(extract.logit_cloud(model, last), options.scale_max)
-    found = {**observer.values(), **predictions.compute(len(ids)), "logit dimension": logits.dimension, "loss": loss}
-    return {name: value.cpu() for name, value in found.items()}
+    return measure_arrays(model, ids.cpu(), options.scale_max, options.k_max)
 
 
 VARIANTS = {
@@ -248,6 +254,7 @@ def measure_batch(model, ids, options):
         "prompts_per_second": size / typical["observables"],
         "projected_seconds": PAPER_PROMPTS * typical["observables"] / size,
         "peak_gib": peak,
+        "programs": count_launches(model, ids, options),
         "observables_alone": time_observables(model, ids, options),
         "floor": time_floor(size, options, device),
     }
@@ -282,14 +289,30 @@ def time_observables(model, ids, options):
     extract.stream_clouds(model, ids, lambda cloud: clouds.append(cloud.clone()))
     found = {"all": timed(ids.device, lambda: observe(clouds, options)) * 1000 / len(ids), "kernels": {}}
     if ids.device.type == "cuda":
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-            observe(clouds, options)
-            synchronize(ids.device)
-        for event in profile.key_averages():
-            if event.self_device_time_total:
-                name = event.key.split("<")[0].removeprefix("void ")[:60]
-                found["kernels"].setdefault(name, 0.0)
-                found["kernels"][name] += event.self_device_time_total / 1000 / len(ids)
+        for event in profiled(lambda: observe(clouds, options)):
+            name = event.key.split("<")[0].removeprefix("void ")[:60]
+            found["kernels"].setdefault(name, 0.0)
+            found["kernels"][name] += event.self_device_time_total / 1000 / len(ids)
+    return found
+
+
+def profiled(function):
+    """Return the programs that a function runs on the GPU, with their times and counts."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        function()
+        torch.cuda.synchronize()
+    return [event for event in profile.key_averages() if event.self_device_time_total]
+
+
+def count_launches(model, ids, options):
+    """Return how many programs each variant starts on the GPU, and for how many milliseconds of a prompt they run."""
+    found = {}
+    for name, variant in VARIANTS.items() if ids.is_cuda else ():
+        events = profiled(partial(variant, model, ids, options))
+        found[name] = {
+            "launches": sum(event.count for event in events),
+            "milliseconds": sum(event.self_device_time_total for event in events) / 1000 / len(ids),
+        }
     return found
 
 
@@ -400,6 +423,8 @@ def report(measured):
     for name, label in labels.items():
         memory = f"   peak {measured['peak_gib'][name]:6.1f} GiB" if measured["peak_gib"] else ""
         more = f"   {measured['overhead_percent'][name]:+6.1f} %" if name in measured["overhead_percent"] else ""
+        if programs := measured["programs"].get(name):
+            more = f"   {programs['launches']:6} launches, {programs['milliseconds']:7.2f} ms on the device" + more
         print(f"  {label:32}{each[name]:9.2f}{memory}{more}")
     seconds = measured["projected_seconds"]
     print(f"  {measured['prompts_per_second']:.2f} prompts/s, {PAPER_PROMPTS:,} prompts in {seconds:.0f} s")

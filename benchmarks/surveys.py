@@ -50,7 +50,7 @@ def overhead(folder, model, prompts, request):
         alone.append(time.perf_counter() - start)
     in_all, _ = survey(folder / "overhead.zarr", prompts, request, model=model)
 
-    row = tg.measure(model, prompts[0], **request).expand_dims(shuffle=1)
+    row = {name: found.values[None] for name, found in tg.measure(model, prompts[0], **request).items()}
     made, writes, copies = (
         provenance(model),
         [],

@@ -18,22 +18,26 @@ PROMPTS, DEGREES, REQUEST = 8, (0, 1, 2), {"n_shuffled": 4, "n_tokens": 64, "sca
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,;"
 
 
-def save_model(folder):
-    """Save a Llama of two layers with random weights and a tokenizer of characters; return the folder."""
+def save_model(folder, **changes):
+    """Save a Llama of two layers with random weights and a tokenizer of characters; return the folder.
+
+    ``changes`` are to its configuration.
+    """
     import torch
     import transformers as hf
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     torch.manual_seed(0)
-    config = hf.LlamaConfig(
-        vocab_size=len(ALPHABET),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-    )
+    sizes = {
+        "vocab_size": len(ALPHABET),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+    }
+    config = hf.LlamaConfig(**(sizes | changes))
     network = hf.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():  # larger weights than at initialization, so that layers differ
         for weight in network.parameters():
@@ -46,12 +50,12 @@ def save_model(folder):
     return folder
 
 
-def prompts(n=PROMPTS):
+def prompts(n=PROMPTS, letters=100):
     """Prompts of random letters."""
     from tokengeom_utils import Prompt
 
     generator = random.Random(0)
-    return [Prompt(f"text-{i}", "letters", "".join(generator.choices(ALPHABET[:26], k=100))) for i in range(n)]
+    return [Prompt(f"text-{i}", "letters", "".join(generator.choices(ALPHABET[:26], k=letters))) for i in range(n)]
 
 
 def run(model, out, **options):

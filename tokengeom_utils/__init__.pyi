@@ -58,9 +58,9 @@ from .site import figures as figures
 from .site import words as words
 from .surveys import paper as paper
 from .surveys import results as results
+from .surveys.batch import GPU_BATCH as GPU_BATCH
 from .surveys.cluster import job_script as job_script
 from .surveys.export import export as export
-from .surveys.measure import GPU_BATCH as GPU_BATCH
 from .surveys.measure import measure as measure
 from .surveys.measure import measure_tokens as measure_tokens
 from .surveys.paper import open_paper as open_paper

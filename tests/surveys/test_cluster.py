@@ -21,10 +21,10 @@ from conftest import PATIENCE
 
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
+from tokengeom_utils.surveys.batch import GPU_BATCH
 from tokengeom_utils.surveys.cluster import job_script, open_client, read_jobs
 from tokengeom_utils.surveys.crowd import _LOST, Crowd, _result
 from tokengeom_utils.surveys.doctor import examine
-from tokengeom_utils.surveys.measure import GPU_BATCH
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops and kills processes by signals of POSIX")
 

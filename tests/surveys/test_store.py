@@ -364,7 +364,7 @@ def test_a_packed_store_is_only_for_reading(tiny, tmp_path):
     (report,) = examine(out)
     assert report.is_sound and not report.missing and report.n_prompts == results.sizes["prompt"] < tiny_survey.PROMPTS
     xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
-    with pytest.raises(tg.InputError, match="another survey: its prompts are 2, not the 8"):
+    with pytest.raises(tg.InputError, match="another survey: its prompts are 3, not the 8"):
         tiny_survey.run(tiny, out)
     held = tiny_survey.prompts()[: report.n_prompts]
     before = tiny_survey.files(out)

@@ -27,7 +27,7 @@ from .threads import each
 from .validate import as_clouds, refuse_infinite, refuse_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import xarray as xr
 
@@ -172,22 +172,36 @@ class Observer:
         InputError
             As :meth:`values`.
         """
-        import xarray as xr
+        return labeled({name: value.cpu().numpy() for name, value in self.values().items()})
 
-        values = self.values()
-        prompt = ("prompt",) * (values["duplicate_tokens"].ndim - 1)
-        return xr.Dataset(
-            {
-                name: (prompt + row.dims, values[name].cpu().numpy(), row.attributes)
-                for name, row in OBSERVABLES.items()
-                if name in values
-            },
-            coords={
-                "layer": np.arange(len(self._layers)),
-                "scale": ("scale", 2 * self._ranks[:-1].numpy(), {"long_name": "range scaling n2 = 2 n1"}),
-                "k": np.arange(1, self.k_max + 1),
-            },
-        )
+
+def labeled(values: "Mapping[str, np.ndarray]") -> "xr.Dataset":
+    """Return observables, arrays by name, as a Dataset with the dimensions and attributes of the schema.
+
+    Parameters
+    ----------
+    values : mapping of str to numpy.ndarray
+        Those of the layers, with ``prompt`` as the first dimension of all if there are several, and any others.
+
+    Returns
+    -------
+    xarray.Dataset
+    """
+    import xarray as xr
+
+    *prompts, n_layers, n_scales = values["intrinsic_dimension"].shape
+    return xr.Dataset(
+        {
+            name: (("prompt",) * len(prompts) + row.dims, values[name], row.attributes)
+            for name, row in OBSERVABLES.items()
+            if name in values
+        },
+        coords={
+            "layer": np.arange(n_layers),
+            "scale": ("scale", 2 ** np.arange(1, n_scales + 1), {"long_name": "range scaling n2 = 2 n1"}),
+            "k": np.arange(1, values["neighborhood_overlap"].shape[-1] + 1),
+        },
+    )
 
 
 @lru_cache(1)

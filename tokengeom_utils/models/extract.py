@@ -20,8 +20,12 @@ from .language_model import LanguageModel
 from .passes import input_of, last_states, output_of, run_backbone, split_logits, watching
 from .vocabulary import check_ids
 
-#: positions whose logits are held at once: 128 x 128,000 float32 logits are 65 MB
+#: positions whose logits are held at once on a CPU: 128 x 128,000 float32 logits are 65 MB
 CHUNK = 128
+#: logits that are held at once on a GPU, half a GiB in float32: each chunk reads the whole head, so few are better
+LOGITS = 2**27
+#: on a small GPU fewer: one for this many bytes of its memory
+BYTES_OF_A_LOGIT = 160
 
 
 class TokenClouds(NamedTuple):
@@ -93,8 +97,8 @@ def stream_clouds(
 
     The layers are those of ``output_hidden_states=True`` in transformers: ``L + 1`` of them, the first the
     embeddings, the last taken *after* the final norm. (Mamba's family keeps no embeddings there; here they do.) No
-    layer is kept, and only :data:`CHUNK` positions of the logits exist at a time, so the memory is that of the forward
-    pass alone. The logits are those of the model's own head.
+    layer is kept, and the logits of few positions exist at a time (of :data:`CHUNK` on a CPU), so the memory is that
+    of the forward pass alone. The logits are those of the model's own head.
 
     Parameters
     ----------
@@ -430,13 +434,26 @@ def logit_cloud(model: LanguageModel, last: torch.Tensor) -> torch.Tensor | None
 
 
 def _loss(model, output, ids, on_log_p):
-    """Next-token cross-entropy, a chunk of positions at a time."""
+    """Next-token cross-entropy, a chunk of positions at a time.
+
+    Every prompt is cut in the same way, whatever its place among others, so that it rounds in the same way too.
+    """
     front = len(model.prefix)  # the first token of a prompt is predicted by none of its own
-    states, targets = last_states(output)[:, front:-1].flatten(0, 1), ids[:, front + 1 :].flatten()
+    states, targets = last_states(output)[:, front:-1], ids[:, front + 1 :]
+    network, backbone, size = model.network, model.anatomy.backbone, _chunk(model)
     losses = []
-    for logits, following in split_logits(model.network, model.anatomy.backbone, output, states, targets, CHUNK):
-        log_p = logits.float().log_softmax(-1)
-        if on_log_p:
-            on_log_p(log_p)
-        losses.append(-log_p.gather(-1, following[:, None])[:, 0])
+    for its_states, its_targets in zip(states, targets, strict=True):
+        for logits, following in split_logits(network, backbone, output, its_states, its_targets, size):
+            log_p = logits.float().log_softmax(-1)
+            if on_log_p:
+                on_log_p(log_p)
+            losses.append(-log_p.gather(-1, following[:, None])[:, 0])
     return torch.cat(losses)
+
+
+def _chunk(model):
+    """Positions whose logits are held at once."""
+    if model.device.type != "cuda":
+        return CHUNK
+    memory = torch.cuda.get_device_properties(model.device).total_memory
+    return max(1, min(LOGITS, memory // BYTES_OF_A_LOGIT) // model.network.config.get_text_config().vocab_size)

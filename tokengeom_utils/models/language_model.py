@@ -4,7 +4,7 @@ Neither this module nor a :class:`Tokenizer` imports torch, so texts are tokeniz
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -53,9 +53,37 @@ class Tokens:
         InputError
             If the text has fewer than ``n_tokens`` tokens.
         """
+        return self._checked(text, self._ids([text])[0], n_tokens, name)
+
+    def tokenize_each(self, texts: Sequence[str], n_tokens: int, names: Sequence[str]) -> "list[np.ndarray]":
+        """Return what :meth:`tokenize` returns for each of some texts; the tokenizer may use all cores.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        n_tokens : int
+            Cut the ids of each to this number.
+        names : sequence of str
+            What the error calls each text.
+
+        Returns
+        -------
+        list of numpy.ndarray of int64, shape (token,)
+
+        Raises
+        ------
+        InputError
+            If a text has fewer than ``n_tokens`` tokens; names the first.
+        """
+        return [
+            self._checked(text, ids, n_tokens, name)
+            for text, ids, name in zip(texts, self._ids(texts), names, strict=True)
+        ]
+
+    def _checked(self, text, ids, n_tokens, name):
+        """The first token ids of a text, as an array."""
         import numpy as np
 
-        ids = self._ids([text])[0]
         if n_tokens is not None and len(ids) < n_tokens:
             raise InputError(
                 f"{name} has {len(ids)} tokens under {self.name}, fewer than n_tokens = {n_tokens}: "
@@ -113,7 +141,7 @@ class Tokens:
             warnings.warn(
                 f"{name} contains {found[0]}, which the tokenizer of {self.name} reads as a special token, not as "
                 "characters: remove it from the text, or mind that it is in the cloud",
-                stacklevel=3,
+                stacklevel=4,
             )
 
 

@@ -11,6 +11,7 @@
 import torch
 
 from ..schema import TOP
+from .sums import fold, mean
 
 _NAMES = ("entropy", "top_mass", "top_entropy", "top_width")
 
@@ -70,7 +71,8 @@ class Predictions:
     """
 
     def __init__(self) -> None:
-        self._chunks: list[torch.Tensor] = []
+        self._entropy: list[torch.Tensor] = []
+        self._top: list[torch.Tensor] = []
 
     def update(self, log_p: torch.Tensor) -> None:
         """Summarize the next positions.
@@ -80,10 +82,8 @@ class Predictions:
         log_p : torch.Tensor, shape (position, vocabulary), float32
             Natural logarithms of the probabilities of the next token, on any device.
         """
-        entropy = -torch.linalg.vecdot(log_p.exp(), log_p).double()
-        top = _largest(log_p, min(TOP, log_p.shape[-1])).double()
-        p = top.exp()
-        self._chunks.append(torch.stack([entropy, p.sum(-1), -(p * top).sum(-1), top[:, 0] - top[:, -1]]))
+        self._entropy.append(-torch.linalg.vecdot(log_p.exp(), log_p))
+        self._top.append(_largest(log_p, min(TOP, log_p.shape[-1])))
 
     def each(self) -> dict[str, torch.Tensor]:
         """Return the summaries of every position.
@@ -93,7 +93,10 @@ class Predictions:
         dict of str to torch.Tensor, shape (position,), float64
             Keys ``entropy`` and ``top_entropy`` in nats, ``top_mass`` and ``top_width`` without a unit.
         """
-        return dict(zip(_NAMES, torch.cat(self._chunks, -1), strict=True))
+        entropy, top = torch.cat(self._entropy).double(), torch.cat(self._top).double()
+        p = top.exp()
+        summaries = entropy, fold(p), -fold(p * top), top[:, 0] - top[:, -1]
+        return dict(zip(_NAMES, summaries, strict=True))
 
     def compute(self, n_prompts: int = 1) -> dict[str, torch.Tensor]:
         """Return the mean of each summary over the positions.
@@ -108,5 +111,5 @@ class Predictions:
         dict of str to torch.Tensor, shape () for one prompt, (prompt,) for several, float64
             The keys of :meth:`each`.
         """
-        means = {name: value.reshape(n_prompts, -1).mean(-1) for name, value in self.each().items()}
-        return means if n_prompts > 1 else {name: value[0] for name, value in means.items()}
+        means = mean(torch.stack(list(self.each().values())).unflatten(-1, (n_prompts, -1)))
+        return dict(zip(_NAMES, means if n_prompts > 1 else means[:, 0], strict=True))

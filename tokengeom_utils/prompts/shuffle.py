@@ -117,6 +117,8 @@ def bleu(token_ids: ArrayLike, reference: ArrayLike, n_max: int = 4) -> float:
             f"BLEU compares two texts of the same length, at least {n_max} tokens, but these have "
             f"{len(ids)} and {len(ordered)}: cut both to one length"
         )
+    if ids == ordered:
+        return 1.0
     precision = []
     for n in range(1, n_max + 1):
         found, known = _runs(ids, n), _runs(ordered, n)

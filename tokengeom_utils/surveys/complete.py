@@ -1,23 +1,36 @@
-"""Completing the store of a survey: repair what is damaged, measure what is missing, and write each finished prompt."""
+"""Completing the store of a survey: repair what is damaged, measure what is missing, and write each finished prompt.
+
+Three threads work at once: one prepares the token ids of the next measurements, this one measures, and one writes.
+"""
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, PartialSurvey
+from ..models.advice import advice
+from .ahead import ahead
+from .batch import GPU_BATCH, fitting_batch
+from .behind import WriteBehind
 from .checks import faults
-from .measure import GPU_BATCH, check_lengths, measure_prompts, parts, warm_up, warn_of_beginning
+from .jobs import jobs, tokenize, tokenize_few
+from .measure import warm_up
 from .metadata import exists
 from .plan import Measured, Plan
 from .provenance import provenance
 from .results import open_results
+from .rows import measure_rows
 from .store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
+
+LAG = GPU_BATCH  #: measured prompts that may wait to be written
+AHEAD = 2  #: forward passes whose jobs are prepared before they are needed
 
 
 def complete(
@@ -58,12 +71,14 @@ def complete(
         if degrees := plan.degrees(store.done()):
             store.check_measurable()
             advance = _Progress(sum(map(len, degrees.values())), progress)
-            for found in _measure(plan._replace(batch=plan.batch or store.batch), degrees, client, advance):
-                for i, row in zip(found.places, found.rows, strict=True):
+            plan = plan._replace(batch=plan.batch or store.batch)
+            # Closed at once when anything is raised here: a traceback would keep its thread waiting.
+            with WriteBehind(store.write, LAG) as writer, closing(_measure(plan, degrees, client, advance)) as stream:
+                for place, row, made in stream:
                     if isinstance(row, InputError):
-                        failed[i] = row
+                        failed[place] = row
                     else:
-                        store.write(i, row, found.provenance)
+                        writer.put(place, row, made)
     if failed:
         i, why = next(iter(failed.items()))
         raise PartialSurvey(
@@ -107,28 +122,25 @@ def _mend(store: Store) -> None:
 
 def _measure(
     plan: Plan, degrees: Mapping[int, Sequence[int]], client: "Client | None", advance: Callable[[int], object]
-) -> Iterator[Measured]:
+) -> Generator[Measured]:
     """Measure on the workers of a client, or in this process without one; yields the prompts as they end."""
     if client is not None:
         from .workers import measure_on_workers
 
         yield from measure_on_workers(client, plan, degrees, advance)
         return
-    model = plan.load()
-    check_lengths(model, [plan.prompts[i] for i in degrees], plan.request["n_tokens"])  # before the first is measured
-    batch = plan.batch or (1 if model.device.type == "cpu" else GPU_BATCH)
-    made = provenance(model, plan.profile, batch)
-    warn_of_beginning(model, plan.prompts[next(iter(degrees))], plan.request["n_tokens"])
+    model, request = plan.load(), plan.request
+    known = tokenize_few(model, plan.prompts, list(degrees), request["n_tokens"])  # all, before the first is measured
+    first = plan.prompts[next(iter(degrees))]
+    (ids,) = tokenize(model, [first], request["n_tokens"])
+    if line := advice(model, ids, f"prompt {first.id}"):
+        warnings.warn(line, stacklevel=4)
     warm_up(model)
+    batch = plan.batch or 1
+    if model.device.type == "cuda":
+        batch = fitting_batch(model, ids, request, plan.batch)
+    made = provenance(model, plan.profile, batch)
     advance(0)
-    for places in parts(list(degrees), batch):
-        rows = measure_prompts(
-            model,
-            [plan.prompts[i] for i in places],
-            [degrees[i] for i in places],
-            plan.request,
-            batch,
-            advance,
-            plan.watch,
-        )
-        yield Measured(places, rows, made)
+    with ahead(jobs(model, plan.prompts, degrees, request, known), AHEAD * batch) as stream:
+        for place, row in measure_rows(model, plan.prompts, stream, degrees, request, batch, advance, plan.watch):
+            yield Measured(place, row, made)

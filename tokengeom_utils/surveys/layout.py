@@ -6,7 +6,7 @@ files and little space, and is only read.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +37,7 @@ class _Array(NamedTuple):
 
 
 def create(
-    path: Path, row: "xr.Dataset", request: Request, prompts: Sequence[Prompt], provenance: dict[str, Any]
+    path: Path, row: Mapping[str, np.ndarray], request: Request, prompts: Sequence[Prompt], provenance: dict[str, Any]
 ) -> None:
     """Make an empty store of the full size.
 
@@ -45,8 +45,9 @@ def create(
     ----------
     path : pathlib.Path
         Must not exist.
-    row : xarray.Dataset
-        The measurements of one prompt; they decide which observables the store holds.
+    row : mapping of str to numpy.ndarray
+        The observables of one prompt by name, as for :meth:`~tokengeom_utils.surveys.store.Store.write`; they decide
+        which the store holds.
     request : dict
         From :func:`tokengeom_utils.surveys.request.make_request`.
     prompts : sequence of Prompt
@@ -66,9 +67,13 @@ def create(
         "runs": "[]",
         "variables": [name for name in OBSERVABLES if name in row],
     }
-    arrays = {name: _Array(row[name].dims, row[name].shape, row[name].attrs) for name in made["variables"]}
+    arrays = {
+        name: _Array(("shuffle", *OBSERVABLES[name].dims), row[name].shape, OBSERVABLES[name].attributes)
+        for name in made["variables"]
+    }
+    n_layers = next(row[name].shape[1] for name in row if OBSERVABLES[name].dims[:1] == ("layer",))
     arrays["run"] = _Array((), (), {"long_name": "which of the runs measured the prompt; -1: none", "units": "1"})
-    values = coordinates(request, [prompt.domain for prompt in prompts], row.sizes["layer"])
+    values = coordinates(request, [prompt.domain for prompt in prompts], n_layers)
     labels = xr.Dataset(coords={name: (*pair, COORDINATES[name]) for name, pair in values.items()}, attrs=made)
     fresh = scratch(path)
     _lay_out(fresh, labels, arrays, prompts_in_chunk=1)

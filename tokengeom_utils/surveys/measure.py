@@ -5,29 +5,26 @@ they are in memory and never kept.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..clouds.observer import Observer, intrinsic_dimension, observables
+from ..clouds.observer import Observer, intrinsic_dimension, labeled, observables
 from ..errors import InputError
-from ..models.advice import advice
 from ..models.extract import logit_cloud, stream_clouds
 from ..models.language_model import LanguageModel
 from ..models.predictions import Predictions
-from ..models.vocabulary import check_ids
+from ..models.sums import mean
 from ..prompts.load import Prompt
 from ..prompts.shuffle import bleu, prompt_seed, shuffle_blocks
 from ..schema import K_MAX, OBSERVABLES, SCALE_MAX
-from .request import Request, check_request
+from .request import check_request
 
 if TYPE_CHECKING:
     import torch
     import xarray as xr
-
-GPU_BATCH = 16  #: measurements per forward pass on a GPU; with fewer it waits for Python
 
 
 class Onlooker(Protocol):
@@ -42,7 +39,6 @@ class Onlooker(Protocol):
 
 #: chooses who sees the clouds of a prompt at a degree of shuffling, if anybody
 Watch: TypeAlias = Callable[[Prompt, int], Onlooker | None]
-_Item = TypeVar("_Item")
 
 
 def measure(
@@ -110,7 +106,8 @@ def measure(
         found = measure_tokens(model, ids, scale_max, k_max, skip)
     except InputError as error:  # above all, a token without a direction
         raise InputError(f"prompt {prompt.id}: {error}") from error
-    return found.assign(bleu=_variable("bleu", bleu(ids, order)))
+    row = OBSERVABLES["bleu"]
+    return found.assign({row.name: (row.dims, np.asarray(bleu(ids, order)), row.attributes)})
 
 
 def measure_tokens(
@@ -158,11 +155,39 @@ def measure_tokens(
     >>> found.distinct_tokens.values
     array([50, 50])
     """
-    return _measure(model, token_ids, scale_max, k_max, skip)[0]
+    return labeled(measure_arrays(model, token_ids, scale_max, k_max, skip)[0])
 
 
-def _measure(model, token_ids, scale_max, k_max, skip=0, on_cloud=None):
-    """What :func:`measure_tokens` returns, and the loss of each token; ``on_cloud`` sees every layer as well."""
+def measure_arrays(
+    model: LanguageModel,
+    token_ids: ArrayLike,
+    scale_max: int,
+    k_max: int,
+    skip: int = 0,
+    on_cloud: "Callable[[torch.Tensor], object] | None" = None,
+) -> "tuple[dict[str, np.ndarray], torch.Tensor]":
+    """Return what :func:`measure_tokens` returns as plain arrays, and the loss of each token.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    token_ids, scale_max, k_max, skip
+        As for :func:`measure_tokens`.
+    on_cloud : callable, optional
+        Sees every layer as well.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float64 except for counts, with the dimensions of :data:`tokengeom_utils.schema.OBSERVABLES`; for several
+        prompts with one more in front.
+    torch.Tensor, shape (..., token - 1)
+
+    Raises
+    ------
+    InputError
+        As :func:`measure_tokens`.
+    """
     observer, predictions, last = Observer(scale_max, k_max), Predictions(), None
 
     def hand_over(cloud):
@@ -174,57 +199,50 @@ def _measure(model, token_ids, scale_max, k_max, skip=0, on_cloud=None):
 
     loss = stream_clouds(model, token_ids, hand_over, predictions.update)
     ids = np.asarray(token_ids)
-    summary = {
+    summary = predictions.compute(len(np.atleast_2d(ids)))
+    found = {
         **_logit_dimension(model, last, scale_max),
-        "loss": loss.double().mean(-1).cpu(),
-        **{
-            name: value.reshape(ids.shape[:-1]).cpu()
-            for name, value in predictions.compute(len(np.atleast_2d(ids))).items()
-        },
-        "distinct_tokens": np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids),
+        "loss": mean(loss.double()),
+        **{name: value.reshape(ids.shape[:-1]) for name, value in summary.items()},
+        **observer.values(),  # it waits for a GPU
     }
-    found = observer.compute().assign(
-        {name: _variable(name, value, ("prompt",) * (ids.ndim - 1)) for name, value in summary.items()}
-    )
-    return found, loss
+    distinct = np.apply_along_axis(lambda row: len(np.unique(row)), -1, ids)
+    return _on_host(found) | {"distinct_tokens": distinct}, loss
 
 
-def _variable(name, value, batch=()):
-    """An observable as xarray takes it: dimensions, values, attributes."""
-    row = OBSERVABLES[name]
-    return batch + row.dims, np.asarray(value), row.attributes
+def _on_host(tensors):
+    """Tensors by name as arrays, fetched from a GPU all at once: each copy alone would wait for the device."""
+    if not any(tensor.is_cuda for tensor in tensors.values()):
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
+    import torch
+
+    flat = torch.cat([tensor.double().flatten() for tensor in tensors.values()]).cpu()  # counts are exact in float64
+    pieces = flat.split([tensor.numel() for tensor in tensors.values()])
+    return {
+        name: piece.reshape(tensor.shape).to(tensor.dtype).numpy()
+        for (name, tensor), piece in zip(tensors.items(), pieces, strict=True)
+    }
 
 
 def _logit_dimension(model, last, scale_max):
     """Intrinsic dimension of the logits; NaN where they are not a linear map of the hidden states."""
+    import torch
+
     cloud = logit_cloud(model, last)
     if cloud is None:
-        nothing = np.full((*last.shape[:-2], int(scale_max).bit_length() - 1), np.nan)
+        shape = *last.shape[:-2], int(scale_max).bit_length() - 1
+        nothing = torch.full(shape, torch.nan, dtype=torch.float64, device=last.device)
         return {"logit_dimension": nothing, "logit_dimension_error": nothing}
     with warnings.catch_warnings():  # a prompt of few distinct tokens
         warnings.filterwarnings("ignore", "intrinsic dimension is NaN", RuntimeWarning)
         found = intrinsic_dimension(cloud, scale_max)
-    return {"logit_dimension": found.dimension.cpu(), "logit_dimension_error": found.standard_error.cpu()}
+    return {"logit_dimension": found.dimension, "logit_dimension_error": found.standard_error}
 
 
 def _token_ids(model, prompt, shuffle, n_tokens, seed):
     """Token ids of a prompt, shuffled and in order."""
     ids = model.tokenize(prompt.text, n_tokens, name=f"prompt {prompt.id}")
     return shuffle_blocks(ids, shuffle, prompt_seed(seed, prompt.id, shuffle)), ids
-
-
-def check_lengths(model: LanguageModel, prompts: Sequence[Prompt], n_tokens: int) -> None:
-    """Raise ``InputError`` if a prompt has fewer than ``n_tokens`` tokens, or one without an embedding."""
-    for prompt in prompts:
-        name = f"prompt {prompt.id}"
-        check_ids(model, model.tokenize(prompt.text, n_tokens, name=name), name)
-
-
-def warn_of_beginning(model: LanguageModel, prompt: Prompt, n_tokens: int) -> None:
-    """Warn, with the losses of one prompt, if the model's usual beginning of a sequence is left out."""
-    line = advice(model, model.tokenize(prompt.text, n_tokens), f"prompt {prompt.id}")
-    if line:
-        warnings.warn(line, stacklevel=4)
 
 
 def warm_up(model: LanguageModel) -> None:
@@ -241,84 +259,3 @@ def warm_up(model: LanguageModel) -> None:
         clouds = torch.randn(2, 64, 8, generator=torch.Generator().manual_seed(0)).to(model.network.dtype)
         observables(clouds, scale_max=4, k_max=3)
         intrinsic_dimension(clouds[-1].double(), scale_max=4)  # as of the logits
-
-
-def parts(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
-    """Cut a sequence into parts of at most ``size``.
-
-    >>> parts([1, 2, 3], 2)
-    [[1, 2], [3]]
-    """
-    return [items[i : i + size] for i in range(0, len(items), size)]
-
-
-def measure_prompts(
-    model: LanguageModel,
-    prompts: Sequence[Prompt],
-    degrees: Sequence[Sequence[int]],
-    request: Request,
-    batch: int = 1,
-    advance: Callable[[int], object] | None = None,
-    watch: Watch | None = None,
-) -> "list[xr.Dataset | InputError]":
-    """Measure the rows of a survey that belong to some prompts.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    prompts : sequence of Prompt
-    degrees : sequence of sequences of int
-        The degrees of shuffling to measure of each prompt.
-    request : dict
-        From :func:`tokengeom_utils.surveys.request.make_request`.
-    batch : int
-        Measurements per forward pass. Every pass has this many: the last one repeats a measurement and drops the
-        copies, because passes of different sizes round differently, and an interrupted survey must end the same.
-    advance : callable, optional
-        Called as ``advance(steps)`` after each forward pass.
-    watch : callable, optional
-        See :data:`Watch`.
-
-    Returns
-    -------
-    list of xarray.Dataset or InputError
-        For each prompt its measurements, with NaN at degrees that were not requested, or why there are none.
-    """
-    jobs = [(i, degree) for i in range(len(prompts)) for degree in degrees[i]]
-    measured: dict[tuple[int, int], xr.Dataset] = {}
-    for group in parts(jobs, batch):
-        ids = [_token_ids(model, prompts[i], degree, request["n_tokens"], request["seed"]) for i, degree in group]
-        full = np.stack([shuffled for shuffled, _ in ids])[np.minimum(np.arange(batch), len(group) - 1)]
-        onlookers = [watch(prompts[i], degree) if watch else None for i, degree in group]
-
-        def show(clouds, onlookers=onlookers):
-            for onlooker, cloud in zip(onlookers, clouds, strict=False):  # the copies at the end have none
-                if onlooker:
-                    onlooker.update(cloud)
-
-        try:
-            found, loss = _measure(model, full, request["scale_max"], request["k_max"], on_cloud=show)
-        except InputError as error:
-            if len(prompts) == 1:
-                return [error]
-            return [
-                row
-                for prompt, its in zip(prompts, degrees, strict=True)  # one by one, to find the faulty one
-                for row in measure_prompts(model, [prompt], [its], request, batch, watch=watch)
-            ]
-        for onlooker, (shuffled, _), losses in zip(onlookers, ids, loss, strict=False):
-            if onlooker:
-                onlooker.finish(model, shuffled, losses)
-        found = found.isel(prompt=slice(len(group)))
-        found["bleu"] = _variable("bleu", [bleu(*pair) for pair in ids], ("prompt",))
-        measured |= {job: found.isel(prompt=place) for place, job in enumerate(group)}
-        if advance:
-            advance(len(group))
-    return [_row([measured[i, degree] for degree in its], its, request["shuffles"]) for i, its in enumerate(degrees)]
-
-
-def _row(measured, degrees, shuffles):
-    """The measurements of one prompt as a Dataset over all degrees of the survey."""
-    import xarray as xr
-
-    return xr.concat(measured, "shuffle").assign_coords(shuffle=list(degrees)).reindex(shuffle=shuffles)

@@ -15,9 +15,8 @@ from ..prompts.load import Prompt
 from .request import Request
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from .measure import Watch
+    from .rows import Row
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,10 @@ class Plan(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Some measured prompts."""
+    """A measured prompt."""
 
-    places: Sequence[int]  #: of the prompts
-    rows: "list[xr.Dataset | InputError]"  #: their measurements, or why there are none
+    place: int  #: of the prompt
+    row: "Row | InputError"  #: its observables by name, or why there are none
     provenance: dict[str, Any]  #: how they were made
 
 

@@ -48,8 +48,9 @@ def survey(
 ) -> "xr.Dataset":
     """Measure many prompts at many degrees of shuffling into one Zarr store, resuming what the store already holds.
 
-    Every finished prompt is on the disk at once, and missing or damaged chunks are measured again: whatever stops a
-    survey, a second run ends with the same store as a run that was never stopped.
+    Prompts are written in their order, at most 16 behind the measurements; when a survey is interrupted, those first.
+    Missing or damaged chunks are measured again. Whatever stops a survey, a second run ends with the same store as a
+    run that was never stopped.
 
     Parameters
     ----------
@@ -71,8 +72,9 @@ def survey(
     scale_max, k_max : int
         Largest range scaling, and largest number of neighbors for the overlap.
     batch : int, optional
-        Measurements per forward pass. By default that of the store; for a new store 1 on a CPU and 16 on a GPU. A
-        store begun with another number is refused, because passes of different sizes round differently.
+        Measurements per forward pass. By default that of the store; for a new store 1 on a CPU, and on a GPU the
+        largest of 16, 8, 4, 2, and 1 that fits in its memory, which the first pass finds out. A store begun with
+        another number is refused, because passes of different sizes round differently.
     client : dask.distributed.Client, optional
         Measure on its workers: each loads the model once, by its name. See :mod:`tokengeom_utils.surveys.cluster`.
     progress : callable, optional

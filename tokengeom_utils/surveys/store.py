@@ -9,7 +9,7 @@ Only one process writes a store at a time; a lock beside it keeps others out.
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +31,6 @@ from .metadata import attributes, exists, open_arrays, runs, set_attribute, vari
 from .request import Request, coordinates
 
 if TYPE_CHECKING:
-    import xarray as xr
     import zarr
 
 
@@ -158,7 +157,7 @@ class Store:
                 "version cannot measure: upgrade tokengeom-utils, or choose another --out"
             )
 
-    def write(self, i: int, row: "xr.Dataset", provenance: dict[str, Any]) -> None:
+    def write(self, i: int, row: Mapping[str, np.ndarray], provenance: dict[str, Any]) -> None:
         """Write one prompt; when this returns, it is on the disk.
 
         A store that was begun by an older version keeps the observables it holds; others in ``row`` are left out.
@@ -167,8 +166,9 @@ class Store:
         ----------
         i : int
             Place of the prompt.
-        row : xarray.Dataset
-            Its measurements, with dimensions shuffle, layer, scale and k.
+        row : mapping of str to numpy.ndarray
+            Its observables by name, with the dimensions (shuffle, ...) of :data:`tokengeom_utils.schema.OBSERVABLES`;
+            NaN where nothing was measured.
         provenance : dict
             How they were made; the entries in :data:`~tokengeom_utils.surveys.layout.UNIFORM` must be those of the
             whole store.
@@ -184,7 +184,7 @@ class Store:
         self.match(provenance)
         run = self._run(provenance)
         # In threads: the disk syncs many files at once.
-        list(self._threads.map(lambda name: self._put(name, i, row[name].values), self.variables))
+        list(self._threads.map(lambda name: self._put(name, i, row[name]), self.variables))
         self._put("run", i, run)
 
     def _put(self, name, i, values):

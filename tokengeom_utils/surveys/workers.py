@@ -5,18 +5,24 @@ lost, only its current measurement is lost, and Dask gives it to another one.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..errors import InputError
 from ..models.advice import advice
 from ..models.language_model import LanguageModel
 from ..models.load import fetch_model
+from .batch import fitting_batch
 from .crowd import Crowd
-from .measure import GPU_BATCH, check_lengths, measure_prompts, parts, warm_up
+from .jobs import KEPT, jobs, parts, tokenize
+from .measure import warm_up
 from .plan import LazyModel, Measured, Plan
 from .provenance import provenance
+from .rows import Row, measure_rows
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,7 +33,7 @@ _loading = Lock()
 
 def measure_on_workers(
     client: "Client", plan: Plan, degrees: Mapping[int, Sequence[int]], advance: Callable[[int], object]
-) -> Iterator[Measured]:
+) -> Generator[Measured]:
     """Measure on the workers of a client; yield the prompts as they end, in any order.
 
     Parameters
@@ -54,17 +60,27 @@ def measure_on_workers(
     """
     crowd = Crowd(client)
     crowd.wait()
-    batch = plan.batch or (GPU_BATCH if crowd.has_gpus else 1)
-    for _ in crowd.map(_check_lengths, ((plan.part(places),) for places in parts(list(degrees), TASK_OF_TEXTS))):
-        pass
-    for line in crowd.map(_advice, [(plan.part([next(iter(degrees))]),)]):
-        if line[1]:
-            warnings.warn(line[1], stacklevel=4)
+    known: dict[int, np.ndarray] = {}
+    checks = parts(list(degrees), TASK_OF_TEXTS)
+    for number, found in crowd.map(_tokenize, ((plan.part(places),) for places in checks)):
+        if (len(known) + len(found)) * plan.request["n_tokens"] <= KEPT:
+            known |= zip(checks[number], found, strict=True)
+    first = plan.part([next(iter(degrees))])
+    for _, line in crowd.map(_advice, [(first,)]):
+        if line:
+            warnings.warn(line, stacklevel=4)
+    batch = plan.batch or 1
+    if crowd.has_gpus:
+        for _, found in crowd.map(_batch, [(first,)]):
+            batch = found
     advance(0)
     groups = parts(list(degrees), batch)
-    tasks = ((plan.part(places), [degrees[i] for i in places], batch) for places in groups)
+    tasks = (
+        (plan.part(places), [degrees[i] for i in places], [known.get(i) for i in places], batch) for places in groups
+    )
     for number, (rows, made) in crowd.map(_measure, tasks):
-        yield Measured(groups[number], rows, made)
+        for place, row in zip(groups[number], rows, strict=True):
+            yield Measured(place, row, made)
         advance(sum(len(degrees[i]) for i in groups[number]))
 
 
@@ -84,19 +100,29 @@ def _model(plan: Plan) -> LanguageModel:
         return _load(plan.model)
 
 
-def _check_lengths(plan: Plan) -> None:
-    """Raise ``InputError`` if a prompt of the plan is too short."""
-    check_lengths(_model(plan), plan.prompts, plan.request["n_tokens"])
+def _tokenize(plan: Plan) -> list[np.ndarray]:
+    """The token ids of the prompts of a plan; raises ``InputError`` if one is too short."""
+    return tokenize(_model(plan), plan.prompts, plan.request["n_tokens"])
 
 
 def _advice(plan: Plan) -> str | None:
     """What the first prompt of a plan says of the model's usual beginning of a sequence."""
-    model, (prompt,) = _model(plan), plan.prompts
-    return advice(model, model.tokenize(prompt.text, plan.request["n_tokens"]), f"prompt {prompt.id}")
+    (ids,) = _tokenize(plan)
+    return advice(_model(plan), ids, f"prompt {plan.prompts[0].id}")
 
 
-def _measure(plan: Plan, degrees: Sequence[Sequence[int]], batch: int) -> tuple[list[Any], dict[str, Any]]:
+def _batch(plan: Plan) -> int:
+    """How many measurements fit into the memory of this worker's device at once."""
+    (ids,) = _tokenize(plan)
+    return fitting_batch(_model(plan), ids, plan.request, plan.batch)
+
+
+def _measure(
+    plan: Plan, degrees: Sequence[Sequence[int]], token_ids: Sequence[np.ndarray | None], batch: int
+) -> tuple[list[Row | InputError], dict[str, Any]]:
     """The rows of the prompts of a plan, and how they were made."""
-    model = _model(plan)
-    rows = measure_prompts(model, plan.prompts, degrees, plan.request, batch)
-    return rows, provenance(model, plan.profile, batch)
+    model, wanted = _model(plan), dict(enumerate(degrees))
+    known = {i: ids for i, ids in enumerate(token_ids) if ids is not None}
+    stream = jobs(model, plan.prompts, wanted, plan.request, known)
+    rows = dict(measure_rows(model, plan.prompts, stream, wanted, plan.request, batch))
+    return [rows[i] for i in wanted], provenance(model, plan.profile, batch)

@@ -10,12 +10,15 @@ WHOLE = 2**28
 STRIP = 128
 # With fewer features, mirroring one half of it would take longer than multiplying.
 WIDE = 256
+# On a GPU a single cloud of up to this many tokens is multiplied whole: in strips the device waits for their launches
+# (11.7 ms for 33 clouds of 1024 x 4096 on an H200, instead of 5.4 ms).
+FULL = 2048
 
 
 def gram(x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """Return x x^T of clouds (cloud, token, feature), into ``out`` on a CPU: half of it computed and mirrored."""
     clouds, n, d = x.shape
-    if d < WIDE:
+    if d < WIDE or (x.is_cuda and clouds == 1 and n <= FULL):
         return torch.matmul(x, x.mT, out=out)
     products = torch.empty(clouds, n, n, dtype=x.dtype, device=x.device) if out is None else out
     if x.device.type != "cpu":
