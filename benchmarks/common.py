@@ -1,6 +1,7 @@
 """Functions shared by the benchmarks. Import this module before numpy and torch: it sets the environment they read."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -137,9 +138,11 @@ def write(name, reduced, results, tables):
 
 
 def rounded(value):
-    """Round to six significant digits, which exceeds the precision of any clock."""
+    """Round to six significant digits, which exceeds the precision of any clock; None for NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -21,6 +21,7 @@ from one_tool import DTYPES, FAILS, GRIDE, LEVINA_BICKEL, LINE, LINE_FROM_0, OVE
 import tokengeom_utils as tg
 
 N_TOKENS, ROUNDS, K, K_MAX = 1024, 5, 20, 31
+ORDER = [GRIDE, TWO_NN, LINE, LINE_FROM_0, LEVINA_BICKEL, OVERLAP]
 OURS, PLAIN = "tokengeom-utils", "plain definitions, each distinct token once"
 PYTHONS = {
     OURS: Path(sys.executable),
@@ -289,7 +290,7 @@ def main():
             for tool, estimators in apart.items()
         },
     }
-    results = common.rounded(without_nan(results))
+    results = common.rounded(results)  # as in the file, since the page is made from it
     reduced = (n, rounds, tools) != (N_TOKENS, ROUNDS, list(PYTHONS))
     common.write("tools", reduced, results, tables(results))
 
@@ -307,11 +308,10 @@ def check(ours):
 def measure(workers, rounds):
     """Return {tool: {estimator: {dtype: seconds of each round}}}; the tools take turns."""
     seconds = {worker.tool: {} for worker in workers}
-    order = [GRIDE, TWO_NN, LINE, LINE_FROM_0, LEVINA_BICKEL, OVERLAP]
     for i in range(rounds):
         start = time.perf_counter()
         turn = workers[i % len(workers) :] + workers[: i % len(workers)]
-        for name in order:
+        for name in ORDER:
             for dtype in DTYPES:
                 for worker in turn:
                     for estimator in worker.about["estimators"]:
@@ -324,9 +324,8 @@ def measure(workers, rounds):
 
 def rows(seconds, apart):
     """Yield a row for each way of each tool, sorted by what it computes; ratios are taken within a round."""
-    order = [GRIDE, TWO_NN, LINE, LINE_FROM_0, LEVINA_BICKEL, OVERLAP]
     ways = [(tool, estimator) for tool, estimators in seconds.items() for estimator in estimators]
-    for tool, estimator in sorted(ways, key=lambda way: order.index(definition(way[1]))):
+    for tool, estimator in sorted(ways, key=lambda way: ORDER.index(definition(way[1]))):
         row = {"tool": tool, "estimator": estimator}
         same = LINE if definition(estimator) == LINE_FROM_0 else definition(estimator)
         for dtype in DTYPES:
@@ -341,15 +340,6 @@ def rows(seconds, apart):
             if "errors" in found:
                 row[dtype]["difference of the standard error"] = found["errors"]["largest"]
         yield row
-
-
-def without_nan(value):
-    """Replace NaN by None, which JSON has."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 if __name__ == "__main__":

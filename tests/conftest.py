@@ -32,6 +32,26 @@ def model():
 
 
 @pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A tiny model, which no test changes."""
+    import tiny_survey
+
+    import tokengeom_utils as tg
+
+    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="session")
+def whole(tiny, tmp_path_factory):
+    """A complete survey by the tiny model, of which tests change copies."""
+    import tiny_survey
+
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tiny, out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def book(tmp_path_factory, model):
     """A copy of the sources and the folder of the book built from it, as (project, out); tests may change the copy."""
     from tokengeom_utils.site.build import build_book

@@ -86,8 +86,7 @@
     }
     window.history.replaceState(window.history.state, "", `#${asked}`);
   }
-  const usual = { prompt: CONTROLS.prompt.usual, degree: CONTROLS.degree.usual };
-  resolve(usual);
+  resolve({ prompt: CONTROLS.prompt.usual, degree: CONTROLS.degree.usual });
 
   let [playing, stepping] = [false, false];
   let settings = null;

@@ -380,7 +380,7 @@ def test_a_search_finds_a_phrase_over_several_tokens(opened):
     page.keyboard.press("Enter")
     token = int(settings_in(page)["token"]) - 1
     assert "".join(letters[token : token + 3]) == "".join(letters[place : place + 3])
-    assert page.locator(".explorer-text .found").count() % 3 == 0
+    assert page.locator(".explorer-text .found").count() >= 3
 
 
 def test_a_chosen_token_is_followed_into_the_shuffled_text_and_left_with_its_prompt(opened):

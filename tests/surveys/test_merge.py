@@ -32,11 +32,6 @@ STUDENTS = {"ann": PROMPTS[:3], "ben": PROMPTS[3:4], "eve": PROMPTS[4:]}
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture(scope="module")
 def whole(tiny, tmp_path_factory):
     """All prompts in one survey."""
     out = tmp_path_factory.mktemp("whole") / "survey.zarr"

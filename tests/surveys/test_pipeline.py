@@ -21,18 +21,6 @@ from tokengeom_utils.surveys.jobs import jobs, tokenize, tokenize_few
 from tokengeom_utils.surveys.request import make_request
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture(scope="module")
-def whole(tiny, tmp_path_factory):
-    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
-    tiny_survey.run(tiny, out)
-    return out
-
-
 def others():
     """The threads of this module's subjects that are alive."""
     return {thread.name for thread in threading.enumerate()} & {"ahead", "write behind"}

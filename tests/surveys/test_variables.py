@@ -20,19 +20,6 @@ from tokengeom_utils.surveys.doctor import examine
 NEWER = sorted(set(OBSERVABLES) - set(UNRECORDED))
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return tg.load_model(tiny_survey.save_model(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture(scope="module")
-def whole(tiny, tmp_path_factory):
-    """A store of this version."""
-    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
-    tiny_survey.run(tiny, out)
-    return out
-
-
 @pytest.fixture
 def copy(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "survey.zarr")
