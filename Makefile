@@ -63,7 +63,7 @@ test-long: .venv/.test
 
 SITE ?= _build/$(PROFILE)/html
 browser-test: .venv/.test
-	@TOKENGEOM_SITE=$(SITE) $(BIN)/python -m pytest -m browser tests/site/test_browser.py
+	@TOKENGEOM_SITE=$(SITE) $(BIN)/python -m pytest -m browser -v tests/site/test_browser.py
 
 gpu-test: .venv/.test
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu-test: torch finds no CUDA device on this machine")'

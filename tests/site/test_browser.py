@@ -30,6 +30,7 @@ TOPICS = {
     "paper": "a fold, a button, or cut code is printed, or a figure can be parted from its caption",
     "axe": "a serious or critical violation of WCAG, found by axe-core",
 }
+SITE = Path(os.environ.get("TOKENGEOM_SITE") or PROJECT / "_build" / "quick" / "html")
 #: kilobytes that a page may load at most, by kind
 LIMITS = {"script": 1000, "stylesheet": 700, "font": 450, "document": 2500, "image": 3000}
 #: pages with limits of their own: plotly weighs 4.8 MB, and each cloud one
@@ -74,25 +75,24 @@ def test_two_pages_can_be_read_by_everyone(sample, topic):
 # --- all pages ---
 
 
+def pytest_generate_tests(metafunc):
+    """One test for each page of a built site, so that a run shows how far it is, and a limit on time is one page's."""
+    if "page" in metafunc.fixturenames:
+        metafunc.parametrize("page", browsing.pages(SITE) or [None])
+
+
 @pytest.fixture(scope="module")
-def whole():
-    """The findings on every page of a built site, by topic."""
-    site = Path(os.environ.get("TOKENGEOM_SITE") or PROJECT / "_build" / "quick" / "html")
-    names = browsing.pages(site)
-    found = defaultdict(list)
-    with browsing.browser() as started, browsing.served(site) as base:
-        assert names, (
-            f"there is no site in {site}: build it with make book, or name another with make browser-test SITE="
-        )
-        for name in names:
-            findings, sizes = browsing.examine(started, base, site, name)
-            findings["heavy"] = too_heavy(name, sizes)
-            for topic, some in findings.items():
-                found[topic] += some
-    return found
+def opened():
+    """A browser, and the address of the built site."""
+    with browsing.browser() as started, browsing.served(SITE) as base:
+        yield started, base
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("topic", [*TOPICS, "heavy"])
-def test_every_page_can_be_read_by_everyone(whole, topic):
-    assert not whole[topic], report(whole[topic])
+def test_every_page_can_be_read_by_everyone(page, request):
+    assert page, f"there is no site in {SITE}: build it with make book, or name another with make browser-test SITE="
+    findings, sizes = browsing.examine(*request.getfixturevalue("opened"), SITE, page)
+    findings["heavy"] = too_heavy(page, sizes)
+    assert not any(findings.values()), "\n".join(
+        f"{TOPICS.get(topic, 'a page weighs too much')}: {report(some)}" for topic, some in findings.items() if some
+    )
