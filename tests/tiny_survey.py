@@ -13,6 +13,7 @@ import time
 import traceback
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 PROMPTS, DEGREES, REQUEST = 8, (0, 1, 2), {"n_shuffled": 4, "n_tokens": 64, "scale_max": 16, "k_max": 8}
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,;"
@@ -58,11 +59,13 @@ def prompts(n=PROMPTS, letters=100):
     return [Prompt(f"text-{i}", "letters", "".join(generator.choices(ALPHABET[:26], k=letters))) for i in range(n)]
 
 
-def run(model, out, **options):
-    """Run the survey, or resume it."""
+def run(model, out, group=3, **options):
+    """Run the survey, or resume it; a new store gets chunks of ``group`` prompts (one until version 0.2)."""
     import tokengeom_utils as tg
+    from tokengeom_utils.surveys import layout
 
-    return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
+    with mock.patch.object(layout, "PROMPTS", group):
+        return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
 
 
 def named(model, **options):

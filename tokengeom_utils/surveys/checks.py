@@ -1,13 +1,15 @@
-"""Checks of a store on disk: which prompts are complete, and which chunks are missing or damaged."""
+"""Checks of a store on disk: which prompts are complete, and what is missing or damaged."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from . import journal
 from .chunks import each_chunk, fault
+from .journal import Journal
 from .metadata import COORDINATES, open_arrays, runs
 
 if TYPE_CHECKING:
@@ -15,17 +17,22 @@ if TYPE_CHECKING:
 
 
 class Fault(NamedTuple):
-    """A missing or damaged chunk."""
+    """A missing or damaged chunk, or a journal with damaged records."""
 
     file: str  #: below the store
-    prompts: slice | None  #: places of the prompts that it holds; None: of all
+    prompts: list[int] | None  #: places of the prompts that are lost with it, where they are known; None: of all
     what: str  #: "missing", "damaged", or why it is unreadable
 
 
-def measured(group: "zarr.Group") -> np.ndarray:
-    """Return which prompts of a store are complete.
+def open_journal(path: str | Path, n_prompts: int, check: bool = True) -> Journal:
+    """Read the journal of the store at ``path``; see :class:`~tokengeom_utils.surveys.journal.Journal`."""
+    return Journal(Path(path, journal.NAME), n_prompts, check)
 
-    A damaged mark counts as none, and so does one of a run that is not listed.
+
+def measured(group: "zarr.Group") -> np.ndarray:
+    """Return which prompts of a store are complete: those in its chunks, and those in its journal.
+
+    A damaged entry of ``run`` counts as none, and so does one of a run that is not listed.
 
     Parameters
     ----------
@@ -36,16 +43,65 @@ def measured(group: "zarr.Group") -> np.ndarray:
     -------
     numpy.ndarray of bool, shape (prompt,)
     """
-    run, folder = cast(Any, group["run"]), Path(cast(Any, group.store).root, group.path, "run")
+    with open_journal(_path(group), cast(Any, group["run"]).shape[0]) as found:  # first: it may become chunks
+        return listed(found.runs, group) | in_chunks(group)
+
+
+def _path(group):
+    """The folder of a store."""
+    return Path(cast(Any, group.store).root, group.path)
+
+
+def listed(run: np.ndarray, group: "zarr.Group") -> np.ndarray:
+    """Return which numbers are those of a run of the store."""
+    return (run >= 0) & (run < len(runs(group)))
+
+
+def in_chunks(group: "zarr.Group") -> np.ndarray:
+    """Return which prompts are complete in the chunks, as :func:`measured`."""
+    run, folder = cast(Any, group["run"]), _path(group) / "run"
     values = np.full(run.shape, -1)
     sound = [prompts for chunk, prompts in each_chunk(run) if fault(folder / chunk) in (None, "missing")]
     for prompts in [slice(None)] if len(sound) == run.nchunks else sound:  # all at once where all are sound
         values[prompts] = run[prompts]
-    return (values >= 0) & (values < len(runs(group)))
+    return listed(values, group)
+
+
+def read(
+    found: Journal, arrays: Mapping[str, Any], prompts: slice, damaged: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """Return the values of some prompts: those in the chunks, and over them those in the journal.
+
+    Parameters
+    ----------
+    found : Journal
+    arrays : mapping of str to zarr.Array
+        The observables in the order of the store, and last ``run``.
+    prompts : slice
+        Their places.
+    damaged : collection of str
+        Names of arrays whose chunks cannot be read, and are not.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+    """
+    journaled = found.runs[prompts] >= 0
+    values = {
+        name: array[prompts]
+        if not (journaled.all() or name in damaged)
+        else np.full((len(journaled), *array.shape[1:]), array.fill_value, array.dtype)
+        for name, array in arrays.items()
+    }
+    *observables, run = values.values()
+    for row in np.flatnonzero(journaled).tolist():
+        found.fill(prompts.start + row, [array[row] for array in observables])
+    run[journaled] = found.runs[prompts][journaled]
+    return values
 
 
 def faults(path: str | Path) -> list[Fault]:
-    """Find every missing or damaged chunk of the measured prompts.
+    """Find every missing or damaged chunk of the measured prompts, and damaged records of the journal.
 
     Parameters
     ----------
@@ -58,15 +114,22 @@ def faults(path: str | Path) -> list[Fault]:
     """
     path = Path(path)
     group, arrays = open_arrays(path)
-    done = measured(group)
+    with open_journal(path, arrays["run"].shape[0]) as records:
+        journaled, damaged = listed(records.runs, group), records.damaged
+    held = in_chunks(group)
     found = []
+    if damaged:
+        gone = {part.place for part in damaged if part.place is not None and not (journaled | held)[part.place]}
+        found.append(Fault(journal.NAME, sorted(gone), "damaged"))
     for name, array in sorted(arrays.items()):
         for chunk, prompts in each_chunk(array):
             is_shared = name in COORDINATES
-            if not is_shared and not done[prompts].any() and not (name == "run" and (path / name / chunk).exists()):
+            is_mark = name == "run" and (path / name / chunk).exists()
+            if not is_shared and not (held & ~journaled)[prompts].any() and not is_mark:
                 continue
             if what := fault(path / name / chunk):
-                found.append(Fault(f"{name}/{chunk}", None if is_shared else prompts, what))
+                lost = prompts.start + np.flatnonzero(~journaled[prompts])
+                found.append(Fault(f"{name}/{chunk}", None if is_shared else lost.tolist(), what))
     return found
 
 

@@ -79,6 +79,7 @@ def complete(
                         failed[place] = row
                     else:
                         writer.put(place, row, made)
+        store.fold()
     if failed:
         i, why = next(iter(failed.items()))
         raise PartialSurvey(
@@ -104,20 +105,16 @@ class _Progress:
 
 
 def _mend(store: Store) -> None:
-    """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk measured again."""
-    for file, prompts, what in faults(store.path):
-        if prompts is None:
-            warnings.warn(
-                f"{store.path}: {file} is {what}; it follows from the request and is written again", stacklevel=4
-            )
-            store.mend(file.split("/")[0])
-            continue
-        warnings.warn(
-            f"{store.path}: {file} is {what}; prompt "
-            f"{', '.join(p.id for p in store.prompts[prompts])} is measured again",
-            stacklevel=4,
-        )
-        store.forget(range(prompts.start, prompts.stop))
+    """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk or record measured again."""
+    for found in faults(store.path):
+        if found.prompts is None:
+            then = "it follows from the request and is written again"
+        elif ids := [store.prompts[i].id for i in found.prompts]:
+            then = f"prompt {', '.join(ids)} is measured again"
+        else:
+            then = "what is missing is measured again"
+        warnings.warn(f"{store.path}: {found.file} is {found.what}; {then}", stacklevel=4)
+        store.repair(found)
 
 
 def _measure(
