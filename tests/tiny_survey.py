@@ -68,6 +68,14 @@ def run(model, out, group=3, **options):
         return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
 
 
+def begun_before(store, places):
+    """Turn a complete store of one prompt in a chunk into one that version 0.2 left before it measured some prompts."""
+    for i in places:
+        for chunk in store.glob(f"*/c.{i}*"):
+            chunk.unlink()
+    return store
+
+
 def named(model, **options):
     """A model, or a folder with one, under the same name wherever its files are."""
     from tokengeom_utils.surveys.plan import LazyModel

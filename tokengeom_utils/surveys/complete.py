@@ -79,7 +79,12 @@ def complete(
                         failed[place] = row
                     else:
                         writer.put(place, row, made)
-        store.fold()
+        lost = 0 if store.fold() or failed else int((~store.done()).sum())
+    if lost:
+        raise PartialSurvey(
+            f"{lost} of {len(plan.prompts)} prompts were damaged on the disk while the survey ran; rerun it to measure "
+            "them again"
+        )
     if failed:
         i, why = next(iter(failed.items()))
         raise PartialSurvey(

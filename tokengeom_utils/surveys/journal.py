@@ -157,10 +157,16 @@ class Journal:
             self._skip(start)
             self._offsets[place], self.runs[place] = start, run
             self.end = search = end
-        head = self._read(self.end, HEAD.size + CRC)
-        is_cut_off = head[: len(MARK)] == MARK[: len(head)] and (len(head) < HEAD.size + CRC or self._head(self.end))
-        if not is_cut_off:
+        if not self._is_cut_off():
             self._skip(self._length)
+
+    def _is_cut_off(self):
+        """Whether the end of the file can be the beginning of a record."""
+        begun = self._read(self.end, HEAD.size + CRC)
+        if len(begun) < HEAD.size + CRC:
+            return begun[: len(MARK)] == MARK[: len(begun)]
+        head = self._head(self.end)
+        return head is not None and self.end + len(begun) + head[2] + CRC > self._length
 
     def _skip(self, start):
         """Note what lies between the last record and ``start`` as damaged, unless it is zeros or nothing."""

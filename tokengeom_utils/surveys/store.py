@@ -191,17 +191,21 @@ class Store:
         values = np.concatenate([np.asarray(row[name], float).ravel() for name in self.variables])
         journal.append(self.path / journal.NAME, i, run, values)
 
-    def fold(self, advance: Callable[[int], object] = lambda prompts: None) -> None:
+    def fold(self, advance: Callable[[int], object] = lambda prompts: None) -> bool:
         """Move the prompts of the journal into the chunks, once all are there; stopped anywhere, it can be repeated.
 
         Parameters
         ----------
         advance : callable
             Called with the number of prompts that are moved.
+
+        Returns
+        -------
+        bool
+            Whether all prompts are in chunks now.
         """
-        file = self.path / journal.NAME
-        if not file.exists() or not self.done().all():
-            return
+        if not self.done().all():
+            return False
         arrays = self._observed()
         with open_journal(self.path, len(self.prompts)) as found:
             for _, prompts in each_chunk(arrays["run"]):
@@ -209,7 +213,8 @@ class Store:
                     for name, values in read(found, arrays, prompts).items():
                         write_chunk(self.path, arrays[name], prompts.start, values)
                     advance(prompts.stop - prompts.start)
-        remove(file)
+        remove(self.path / journal.NAME)
+        return True
 
     def _run(self, provenance):
         """Return the number of the run with this provenance; record the run if it is new."""
