@@ -1,4 +1,4 @@
-"""Checks of a store on disk: which prompts are complete, and what is missing or damaged."""
+"""Checks of a store on disk: which prompts are complete, and which chunks and records are missing or damaged."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from . import journal
 from .chunks import each_chunk, fault
-from .journal import Journal
-from .metadata import COORDINATES, open_arrays, runs
+from .journal import NAME, Journal
+from .metadata import COORDINATES, folder, open_arrays, runs
 
 if TYPE_CHECKING:
     import zarr
@@ -20,19 +19,14 @@ class Fault(NamedTuple):
     """A missing or damaged chunk, or a journal with damaged records."""
 
     file: str  #: below the store
-    prompts: list[int] | None  #: places of the prompts that are lost with it, where they are known; None: of all
+    prompts: list[int] | None  #: places of the prompts that are known to be lost with it; None: of all
     what: str  #: "missing", "damaged", or why it is unreadable
 
 
-def open_journal(path: str | Path, n_prompts: int, check: bool = True) -> Journal:
-    """Read the journal of the store at ``path``; see :class:`~tokengeom_utils.surveys.journal.Journal`."""
-    return Journal(Path(path, journal.NAME), n_prompts, check)
-
-
 def measured(group: "zarr.Group") -> np.ndarray:
-    """Return which prompts of a store are complete: those in its chunks, and those in its journal.
+    """Return which prompts of a store are complete: those in its journal, and those in its chunks.
 
-    A damaged entry of ``run`` counts as none, and so does one of a run that is not listed.
+    A damaged mark counts as none, and so does one of a run that is not listed.
 
     Parameters
     ----------
@@ -43,60 +37,49 @@ def measured(group: "zarr.Group") -> np.ndarray:
     -------
     numpy.ndarray of bool, shape (prompt,)
     """
-    with open_journal(_path(group), cast(Any, group["run"]).shape[0]) as found:  # first: it may become chunks
-        return listed(found.runs, group) | in_chunks(group)
-
-
-def _path(group):
-    """The folder of a store."""
-    return Path(cast(Any, group.store).root, group.path)
-
-
-def listed(run: np.ndarray, group: "zarr.Group") -> np.ndarray:
-    """Return which numbers are those of a run of the store."""
-    return (run >= 0) & (run < len(runs(group)))
+    with Journal(group) as journal:  # first: it may become chunks meanwhile
+        return (journal.runs >= 0) | in_chunks(group)
 
 
 def in_chunks(group: "zarr.Group") -> np.ndarray:
     """Return which prompts are complete in the chunks, as :func:`measured`."""
-    run, folder = cast(Any, group["run"]), _path(group) / "run"
+    run = cast(Any, group["run"])
     values = np.full(run.shape, -1)
-    sound = [prompts for chunk, prompts in each_chunk(run) if fault(folder / chunk) in (None, "missing")]
+    sound = [prompts for chunk, prompts in each_chunk(run) if fault(folder(group) / "run" / chunk) in (None, "missing")]
     for prompts in [slice(None)] if len(sound) == run.nchunks else sound:  # all at once where all are sound
         values[prompts] = run[prompts]
-    return listed(values, group)
+    return (values >= 0) & (values < len(runs(group)))
 
 
 def read(
-    found: Journal, arrays: Mapping[str, Any], prompts: slice, damaged: Collection[str] = ()
+    journal: Journal, arrays: Mapping[str, Any], prompts: slice, damaged: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
     """Return the values of some prompts: those in the chunks, and over them those in the journal.
 
     Parameters
     ----------
-    found : Journal
+    journal : Journal
     arrays : mapping of str to zarr.Array
         The observables in the order of the store, and last ``run``.
     prompts : slice
         Their places.
     damaged : collection of str
-        Names of arrays whose chunks cannot be read, and are not.
+        Names of arrays that cannot be read.
 
     Returns
     -------
     dict of str to numpy.ndarray
     """
-    journaled = found.runs[prompts] >= 0
+    run = journal.runs[prompts]
     values = {
-        name: array[prompts]
-        if not (journaled.all() or name in damaged)
-        else np.full((len(journaled), *array.shape[1:]), array.fill_value, array.dtype)
+        name: np.full((len(run), *array.shape[1:]), array.fill_value, array.dtype)
+        if name in damaged or (run >= 0).all()
+        else array[prompts]
         for name, array in arrays.items()
     }
-    *observables, run = values.values()
-    for row in np.flatnonzero(journaled).tolist():
-        found.fill(prompts.start + row, [array[row] for array in observables])
-    run[journaled] = found.runs[prompts][journaled]
+    for row in np.flatnonzero(run >= 0).tolist():
+        journal.fill(prompts.start + row, [values[name][row] for name in arrays if name != "run"])
+    values["run"] = np.where(run >= 0, run, values["run"])
     return values
 
 
@@ -114,18 +97,14 @@ def faults(path: str | Path) -> list[Fault]:
     """
     path = Path(path)
     group, arrays = open_arrays(path)
-    with open_journal(path, arrays["run"].shape[0]) as records:
-        journaled, damaged = listed(records.runs, group), records.damaged
-    held = in_chunks(group)
-    found = []
-    if damaged:
-        gone = {part.place for part in damaged if part.place is not None and not (journaled | held)[part.place]}
-        found.append(Fault(journal.NAME, sorted(gone), "damaged"))
+    with Journal(group) as journal:
+        journaled = journal.runs >= 0
+    found = [Fault(NAME, [], "damaged")] if journal.damaged else []
+    done = in_chunks(group) & ~journaled
     for name, array in sorted(arrays.items()):
         for chunk, prompts in each_chunk(array):
             is_shared = name in COORDINATES
-            is_mark = name == "run" and (path / name / chunk).exists()
-            if not is_shared and not (held & ~journaled)[prompts].any() and not is_mark:
+            if not is_shared and not done[prompts].any() and not (name == "run" and (path / name / chunk).exists()):
                 continue
             if what := fault(path / name / chunk):
                 lost = prompts.start + np.flatnonzero(~journaled[prompts])

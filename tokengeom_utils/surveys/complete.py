@@ -38,6 +38,7 @@ def complete(
     out: str | Path,
     client: "Client | None" = None,
     progress: Callable[[int, int, float], object] | None = None,
+    moved: Callable[[int], object] = lambda prompts: None,
 ) -> "xr.Dataset":
     """Measure what a store lacks of a survey.
 
@@ -50,6 +51,8 @@ def complete(
         Measure on its workers.
     progress : callable, optional
         See :func:`tokengeom_utils.survey`.
+    moved : callable
+        See :meth:`~tokengeom_utils.surveys.store.Store.fold`.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def complete(
                         failed[place] = row
                     else:
                         writer.put(place, row, made)
-        lost = 0 if store.fold() or failed else int((~store.done()).sum())
+        lost = 0 if store.fold(moved) or failed else int((~store.done()).sum())
     if lost:
         raise PartialSurvey(
             f"{lost} of {len(plan.prompts)} prompts were damaged on the disk while the survey ran; rerun it to measure "
@@ -111,15 +114,15 @@ class _Progress:
 
 def _mend(store: Store) -> None:
     """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk or record measured again."""
-    for found in faults(store.path):
-        if found.prompts is None:
+    for file, prompts, what in faults(store.path):
+        if prompts is None:
             then = "it follows from the request and is written again"
-        elif ids := [store.prompts[i].id for i in found.prompts]:
-            then = f"prompt {', '.join(ids)} is measured again"
+            store.mend(file.split("/")[0])
         else:
-            then = "what is missing is measured again"
-        warnings.warn(f"{store.path}: {found.file} is {found.what}; {then}", stacklevel=4)
-        store.repair(found)
+            ids = ", ".join(store.prompts[i].id for i in prompts)
+            then = f"prompt {ids} is measured again" if ids else "what is lost with it is measured again"
+            store.forget(prompts)
+        warnings.warn(f"{store.path}: {file} is {what}; {then}", stacklevel=4)
 
 
 def _measure(

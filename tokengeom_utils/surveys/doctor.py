@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import InputError
 from ..paths import local_path
 from ..schema import OBSERVABLES, SCHEMA, Observable
-from .checks import faults, measured, open_journal, read
+from .checks import faults, measured, read
 from .chunks import PROMPTS
 from .fit import misfits
-from .metadata import attributes, check_is_group, exists, open_arrays, open_group, runs, variables
+from .journal import Journal
+from .metadata import COORDINATES, attributes, check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import Request, coordinates, group_name
 
 if TYPE_CHECKING:
@@ -146,16 +147,14 @@ def _examine_one(path):
         len(ids),
         tuple(np.array(ids)[~measured(group)].tolist()),
         found,
-        tuple(_oddities(path, group, arrays, request, {file.split("/")[0] for file, *_ in found})),
+        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found})),
         remedy="rerun the command that made the store: a survey measures these prompts again, and an export or a merge "
         "starts anew once the store is deleted",
         unknown=tuple(name for name in variables(group) if name not in OBSERVABLES),
     )
 
 
-def _oddities(
-    path: Path, group: "zarr.Group", arrays: dict[str, Any], request: Request, damaged: set[str]
-) -> Iterator[str]:
+def _oddities(group: "zarr.Group", arrays: dict[str, Any], request: Request, damaged: set[str]) -> Iterator[str]:
     """Yield what cannot be true of a store, in words."""
     ids, done = [prompt for prompt, _ in request["prompts"]], measured(group)
     for name, (_, wanted) in coordinates(request, [""] * len(ids), arrays["layer"].size).items():
@@ -163,11 +162,11 @@ def _oddities(
             yield f"{name} does not follow from the request"
     n_runs, degrees = len(runs(group)), np.array(request["shuffles"])
     expected = done[:, None] & ((degrees == 0) | (np.arange(len(ids))[:, None] < request["n_shuffled"]))
-    observed = {name: arrays[name] for name in (*variables(group), "run")}
+    observed = {name: array for name, array in arrays.items() if name not in COORDINATES}
     step = max(arrays["run"].chunks[0], PROMPTS)
-    with open_journal(path, len(ids)) as found:
+    with Journal(group) as journal:
         for part in (slice(start, min(start + step, len(ids))) for start in range(0, len(ids), step)):
-            values = read(found, observed, part, damaged)
+            values = read(journal, observed, part, damaged)
             run = values.pop("run") if "run" not in damaged else np.array([])
             for i in np.flatnonzero((run >= n_runs) | (run < -1)).tolist():
                 yield f"prompt {ids[part][i]} was measured by run {run[i]}, but the number of runs is {n_runs}"

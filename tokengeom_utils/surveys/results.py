@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..models.bundled import BUNDLED, WEIGHTS
 from ..paths import data_path, local_path
 from ..schema import OBSERVABLES, SCHEMA
-from .checks import absent, listed, open_journal
-from .metadata import check_is_group, exists, open_arrays, open_group, variables
+from .checks import absent
+from .journal import Journal
+from .metadata import check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import UNRECORDED
 
 if TYPE_CHECKING:
@@ -77,17 +78,16 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     path = survey_path(path)
     group = _open_checked(path)
     arrays = open_arrays(path)[1]
-    with open_journal(path, arrays["run"].shape[0]) as journal:  # first: it may become chunks meanwhile
+    with Journal(group) as journal:  # first: it may become chunks meanwhile
         try:
             results = xr.open_zarr(path, consolidated=False, chunks=None)
             run = results.run.load()  # before the values: a writer marks a prompt when all its values are in place
-            journaled = listed(journal.runs, group)
-            held = listed(run.values, group) & ~journaled
+            journaled = journal.runs >= 0
+            held = ((run >= 0) & (run < len(runs(group)))).values & ~journaled
             results = results.isel(prompt=held | journaled).load()
-            rows = [results[name].values for name in variables(group)]
             for row, place in enumerate(np.flatnonzero(held | journaled).tolist()):
                 if journaled[place]:
-                    journal.fill(place, [values[row] for values in rows])
+                    journal.fill(place, [results[name].values[row] for name in variables(group)])
                     results.run.values[row] = journal.runs[place]
         except Exception as error:  # zarr raises whatever its codecs raise
             raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error

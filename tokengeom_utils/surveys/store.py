@@ -10,7 +10,7 @@ Only one process writes a store at a time; a lock beside it keeps others out.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,14 @@ from ..errors import InputError
 from ..paths import local_path
 from ..prompts.load import Prompt
 from ..schema import OBSERVABLES
-from . import journal
-from .checks import Fault, measured, open_journal, read
-from .chunks import each_chunk, every_chunk, write_chunk
+from .checks import measured, read
+from .chunks import chunk_name, each_chunk, every_chunk, write_chunk
 from .files import remove, sweep, sync_tree
 from .fit import check_same, misfits
+from .journal import NAME, Journal, append
 from .layout import UNIFORM, create
 from .lock import StoreLock
-from .metadata import attributes, exists, open_arrays, open_group, runs, set_attribute, variables
+from .metadata import COORDINATES, attributes, exists, open_arrays, open_group, runs, set_attribute, variables
 from .request import Request, coordinates
 
 if TYPE_CHECKING:
@@ -80,21 +80,14 @@ class Store:
         """Open the arrays, and check that they fit the request."""
         self._group, self._arrays = open_arrays(self.path, "r+")
         self._runs = runs(self._group)
-        for name, found, wanted in misfits(self._arrays, self.request):
+        if wrong := next(misfits(self._arrays, self.request), None):
             raise InputError(
-                f"the metadata of {self.path} are damaged: {name} has shape {found}, not {wanted}; "
+                f"the metadata of {self.path} are damaged: {wrong.name} has shape {wrong.found}, not {wrong.wanted}; "
                 "delete the store or choose another --out"
             )
-        step = self._arrays["run"].chunks
-        for name, array in self._observed().items():
-            if array.chunks != (*step, *array.shape[1:]):
-                raise InputError(f"{self.path} has chunks of another shape in {name}: choose another --out")
-        with open_journal(self.path, len(self.prompts), check=False) as found:
-            journal.trim(self.path / journal.NAME, found.end)
-
-    def _observed(self):
-        """The arrays that are written prompt by prompt, ``run`` last."""
-        return {name: self._arrays[name] for name in (*self.variables, "run")}
+        for name, array in self._arrays.items():
+            if name not in COORDINATES and array.chunks != (self._arrays["run"].chunks[0], *array.shape[1:]):
+                raise InputError(f"{self.path} cannot be resumed: the chunks of {name} are cut differently")
 
     def _lock(self, exits):
         """Keep other writers out until the exit, and remove what a killed writer left behind."""
@@ -126,18 +119,13 @@ class Store:
         """Return which prompts are complete, as an array of bool, shape (prompt,)."""
         return measured(open_group(self.path)) if self._group is not None else np.zeros(len(self.prompts), bool)
 
-    def repair(self, found: Fault) -> None:
-        """Rewrite a damaged coordinate, or count the prompts of a damaged chunk or record as not measured."""
-        name, file = found.file.split("/", 1)
-        if found.prompts is None:
-            self._mend(name)
-        elif found.file == journal.NAME:
-            with open_journal(self.path, len(self.prompts)) as records:
-                journal.erase(self.path / found.file, records.damaged)
-        else:
-            remove(self.path / "run" / ".".join(file.split(".")[:2]))  # "c.NUMBER"
+    def forget(self, prompts: Iterable[int]) -> None:
+        """Mark the prompts at these places as not measured, and with them the others in their chunks."""
+        run = self._arrays["run"]
+        for number in {i // run.chunks[0] for i in prompts}:
+            remove(self.path / "run" / chunk_name(number, run))
 
-    def _mend(self, name):
+    def mend(self, name: str) -> None:
         """Rewrite a coordinate; all of them follow from the request and the prompts."""
         values = coordinates(self.request, [p.domain for p in self.prompts], self._arrays["layer"].shape[0])[name][1]
         with every_chunk():
@@ -189,15 +177,15 @@ class Store:
         self.match(provenance)
         run = self._run(provenance)
         values = np.concatenate([np.asarray(row[name], float).ravel() for name in self.variables])
-        journal.append(self.path / journal.NAME, i, run, values)
+        append(self.path, i, run, values)
 
-    def fold(self, advance: Callable[[int], object] = lambda prompts: None) -> bool:
-        """Move the prompts of the journal into the chunks, once all are there; stopped anywhere, it can be repeated.
+    def fold(self, moved: Callable[[int], object] = lambda prompts: None) -> bool:
+        """Move the prompts of the journal into the chunks, if all are there; stopped anywhere, it can be repeated.
 
         Parameters
         ----------
-        advance : callable
-            Called with the number of prompts that are moved.
+        moved : callable
+            Called with the number of prompts that are in chunks so far.
 
         Returns
         -------
@@ -206,14 +194,14 @@ class Store:
         """
         if not self.done().all():
             return False
-        arrays = self._observed()
-        with open_journal(self.path, len(self.prompts)) as found:
+        arrays = {name: array for name, array in self._arrays.items() if name not in COORDINATES}
+        with Journal(open_group(self.path)) as journal:
             for _, prompts in each_chunk(arrays["run"]):
-                if (found.runs[prompts] >= 0).any():
-                    for name, values in read(found, arrays, prompts).items():
+                if (journal.runs[prompts] >= 0).any():
+                    for name, values in read(journal, arrays, prompts).items():  # run last
                         write_chunk(self.path, arrays[name], prompts.start, values)
-                    advance(prompts.stop - prompts.start)
-        remove(self.path / journal.NAME)
+                    moved(prompts.stop)
+        remove(self.path / NAME)
         return True
 
     def _run(self, provenance):
@@ -226,14 +214,5 @@ class Store:
 
 
 def count(path: str | Path) -> int:
-    """Return the number of prompts in a store that is being written, from names of files and heads of records."""
-    import zarr
-
-    if not exists(path):
-        return 0
-    run = zarr.open_array(Path(path, "run"), mode="r")
-    with open_journal(path, run.shape[0], check=False) as found:  # first: it may become chunks
-        done, there = found.runs >= 0, {*os.listdir(Path(path, "run"))}
-    for chunk, prompts in each_chunk(run):
-        done[prompts] |= chunk in there
-    return int(done.sum())
+    """Return the number of prompts in a store that is being written."""
+    return int(measured(open_group(path)).sum()) if exists(path) else 0
