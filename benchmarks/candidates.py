@@ -6,7 +6,7 @@ survive whatever stops the process or the machine. :meth:`read` returns the fini
 
 import os
 import sqlite3
-import struct
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -47,7 +47,8 @@ def write_file(file, data):
 def sync_folder(folder):
     """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
+    with suppress(OSError):  # a file system that cannot
+        os.fsync(descriptor)
     os.close(descriptor)
 
 
@@ -62,6 +63,9 @@ class Candidate:
 
     def open(self):
         """Make the store, or open it again."""
+
+    def finish(self):
+        """Put a complete store into its final form."""
 
     def close(self):
         """End writing."""
@@ -213,56 +217,10 @@ class SqliteAhead(Sqlite):
     about, journal = "SQLite, write-ahead log", "WAL"
 
 
-class Log(Candidate):
-    """One file to which records are only appended: a mark, place, run, length, the sealed data, and a checksum."""
-
-    about = "an append-only file"
-    head = struct.Struct("<8sIHI")
-    mark = b"\x89TGPRMT\n"
-
-    def open(self):
-        file = self.folder / "journal"
-        is_new = not file.exists()
-        self.file = open(file, "a+b", buffering=0)  # noqa: SIM115 (closed by close)
-        if is_new:
-            sync_folder(self.folder)
-        else:
-            ends = [end for _, end in self.records()]
-            self.file.truncate(max(ends, default=0))
-
-    def write(self, i, row):
-        data = seal(self.joined(row))
-        record = self.head.pack(self.mark, i, 0, len(data)) + data
-        self.file.write(record + google_crc32c.value(record).to_bytes(4, "little"))
-        os.fsync(self.file.fileno())
-
-    def records(self):
-        """The place and data of every intact record, and where it ends."""
-        data = Path(self.file.name).read_bytes()
-        start = data.find(self.mark)
-        while start >= 0:
-            end = start
-            if len(data) - start >= self.head.size:
-                _, i, _, length = self.head.unpack_from(data, start)
-                end = start + self.head.size + length + 4
-                record = data[start : end - 4]
-                if end <= len(data) and google_crc32c.value(record) == int.from_bytes(data[end - 4 : end], "little"):
-                    yield (i, record[self.head.size :]), end
-                else:
-                    end = start + 1
-            start = data.find(self.mark, max(end, start + 1))
-
-    def read(self):
-        return {i: self.parted(unseal(data)) for (i, data), _ in self.records()}
-
-    def close(self):
-        self.file.close()
-
-
 class Surveys(Candidate):
-    """The store of this package: a journal for each chunk of many prompts, which is written when all are there."""
+    """The store of this package: an append-only journal, which becomes chunks of many prompts when all are there."""
 
-    about = "a journal, then chunks of many prompts"
+    about = "this store: a journal, then Zarr chunks"
 
     def open(self):
         from tokengeom_utils.prompts.load import Prompt
@@ -291,12 +249,9 @@ class Surveys(Candidate):
         self.store.write(i, row, self.made)
 
     def read(self):
-        from tokengeom_utils.surveys.checks import faults
-
         if not (self.folder / "survey.zarr").exists():
             return {}
-        for found in faults(self.store.path):
-            self.store.repair(found)
+        mend(self.store)
         from tokengeom_utils.surveys.results import open_results
 
         results = open_results(self.store.path)
@@ -305,8 +260,20 @@ class Surveys(Candidate):
             int(i): {name: arrays[name][rank] for name in self.shapes} for rank, i in enumerate(results.prompt.values)
         }
 
+    def finish(self):
+        self.store.fold()
+
     def close(self):
         self.store.__exit__()
+
+
+def mend(store):
+    """Repair a store as a survey does that resumes it."""
+    from tokengeom_utils.surveys.complete import _mend
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _mend(store)
 
 
 class Icechunk(Candidate):
@@ -350,5 +317,5 @@ class Icechunk(Candidate):
         return found
 
 
-KINDS = (ChunkFiles, PromptFiles, Shards, Sqlite, SqliteAhead, Log, Surveys, Icechunk)
+KINDS = (ChunkFiles, PromptFiles, Shards, Sqlite, SqliteAhead, Surveys, Icechunk)
 CANDIDATES = {kind.__name__: kind for kind in KINDS}

@@ -1,9 +1,11 @@
-"""Stores of surveys: time, files, and syncs of a prompt, what harm leaves, and a rehearsal of large surveys."""
+"""Stores of surveys: the cost of a prompt, what harm and refusals leave, and a rehearsal of large surveys."""
 
 import common  # first: it sets the environment that numpy and torch read
 
 # isort: split
 import argparse
+import json
+import math
 import os
 import random
 import re
@@ -19,11 +21,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from candidates import CANDIDATES, Surveys
+from candidates import CANDIDATES, Surveys, mend
 from common import number, say
 
 import tokengeom_utils as tg
 from tokengeom_utils.surveys.doctor import examine
+from tokengeom_utils.surveys.journal import NAME
 from tokengeom_utils.surveys.store import count
 
 SYNCS = re.compile(r"\b(?:fsync|fdatasync|msync|sync_file_range)\(")
@@ -50,6 +53,9 @@ def speed(kind, folder, table, n):
         start = time.perf_counter()
         store.write(i, table[i % len(table)])
         times.append(1e3 * (time.perf_counter() - start))
+    start = time.perf_counter()
+    store.finish()
+    finish = 1e3 * (time.perf_counter() - start) / n
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     store.close()
@@ -62,6 +68,7 @@ def speed(kind, folder, table, n):
     return {
         "prompts": n,
         "milliseconds of a write": {**common.spread(times), "mean": statistics.mean(times)},
+        "milliseconds to finish": finish,
         "files": len(files),
         "bytes of a prompt": size / n,
         "milliseconds of a check": check,
@@ -113,6 +120,8 @@ def harm(kind, folder, table, n, of, trials):
     store = CANDIDATES[kind](folder, of, table[0])
     for i in range(n):
         store.write(i, table[i % len(table)])
+    if n == of:
+        store.finish()
     store.close()
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     sizes, generator = [path.stat().st_size for path in files], random.Random(1)
@@ -151,6 +160,65 @@ def flip(file, generator):
     file.write_bytes(data)
 
 
+def refusals(kind, folder, rows_file):
+    """What a store does where locks or syncs of folders are refused, and where nothing can be written."""
+    library = folder / "refuse.so"
+    if not library.exists():
+        if not shutil.which("cc"):
+            return None
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("refuse.c"), "-ldl"], check=True
+        )
+    found = {}
+    for what in ("locks", "folders"):
+        done = subprocess.run(
+            writer(kind, folder / f"{kind}-{what}", rows_file, 3),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "LD_PRELOAD": str(library), "REFUSE": what},
+        )
+        found[f"no {what}"] = "works" if not done.returncode else done.stderr.strip().splitlines()[-1]
+    if kind in READERS:
+        subprocess.run(writer(kind, folder / f"{kind}-closed", rows_file, 3), capture_output=True, check=True)
+        found["read-only, closed"] = read_only(kind, folder / f"{kind}-closed")
+        command = writer(kind, folder / f"{kind}-stopped", rows_file, 1000)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            while child.stdout.readline().strip() not in ("2", ""):
+                pass
+            child.kill()
+        found["read-only, killed"] = read_only(kind, folder / f"{kind}-stopped")
+    return found
+
+
+def read_only(kind, folder):
+    """Read a copy of a store whose files and folder cannot be written, as a user who may not."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        copy = Path(shutil.copytree(folder, Path(place, "copy"), ignore=shutil.ignore_patterns("*-shm")))
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        before, read = READERS[kind]  # imports come before the user changes, who may not read everything
+        program = f"{before}; import os; os.getuid() or os.setuid(65534); copy = {str(copy)!r}; {read}"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        return "works" if not done.returncode else done.stderr.strip().splitlines()[-1]
+
+
+SQLITE = (
+    "import sqlite3",
+    "base = sqlite3.connect(f'file:{copy}/journal.sqlite?mode=ro', uri=True); "
+    "assert base.execute('select count(*) from prompt').fetchone()[0]",
+)
+#: how a store is read where nothing can be written
+READERS = {
+    "Sqlite": SQLITE,
+    "SqliteAhead": SQLITE,
+    "Surveys": (
+        "import tokengeom_utils as tg; tg.open_results('untrained')",
+        "assert tg.open_results(copy + '/survey.zarr').sizes['prompt']",
+    ),
+}
+
+
 def rehearse(folder, n):
     """A survey of many prompts whose measurements cost nothing: one degree, rows of the real shape."""
     table = [{name: values[:1] for name, values in row.items()} for row in rows()]
@@ -164,41 +232,57 @@ def rehearse(folder, n):
     def timed(name, function):
         start = time.perf_counter()
         value = function()
-        found[name] = time.perf_counter() - start
+        found[f"seconds to {name}"] = time.perf_counter() - start
         return value
 
-    store = timed("seconds to begin", lambda: Surveys(folder, n, table[0]))
-    path = folder / "survey.zarr"
-    half = n // 2 + 50  # not at the end of a chunk
-    timed("seconds to write half", lambda: [store.write(i, row(i)) for i in range(half)])
+    store = timed("begin", lambda: Surveys(folder, n, table[0]))
+    path, half = folder / "survey.zarr", n // 2 + 50
+    timed("write half", lambda: [store.write(i, row(i)) for i in range(half)])
     store.close()
-    found["megabytes after writing"] = peak()
-    timed("seconds to count", lambda: count(path))
-    store = timed("seconds to resume", lambda: resume(folder, n, table[0]))
-    assert store.store.done().sum() == half
-    timed("seconds to write the rest", lambda: [store.write(i, row(i)) for i in range(half, n)])
+    assert timed("count half", lambda: count(path)) == half
+    found["megabytes, writing"] = peak()
+    store = timed("resume: open and look for damage", lambda: resume(folder, n, table[0]))
+    assert timed("resume: find what is done", store.store.done).sum() == half
+    timed("write the rest", lambda: [store.write(i, row(i)) for i in range(half, n)])
+    found["gigabytes of the journal"] = (path / NAME).stat().st_size / 1e9
+    timed("fold", store.finish)
     store.close()
-    found["megabytes of the writer"] = peak()
+    found["megabytes, folding"] = peak()
     files = [file for file in path.rglob("*") if file.is_file()]
-    found |= {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
-    found["bytes of zarr.json"] = (path / "zarr.json").stat().st_size
-    (report,) = timed("seconds of the doctor", lambda: examine(path))
+    found |= {"files": len(files), "gigabytes of the store": sum(file.stat().st_size for file in files) / 1e9}
+    found["megabytes of zarr.json"] = (path / "zarr.json").stat().st_size / 1e6
+    (report,) = timed("examine", lambda: examine(path))
     assert report.is_sound and not report.missing
-    found["megabytes of the doctor"] = peak()
-    results = timed("seconds to open", lambda: tg.open_results(path))
+    found["megabytes, examining"] = peak()
+    results = timed("open", lambda: tg.open_results(path))
     assert results.sizes["prompt"] == n
     found["megabytes of the results"] = results.nbytes / 1e6
-    found["megabytes after opening"] = peak()
+    found["megabytes, opening"] = peak()
     return found
 
 
 def resume(folder, n, example):
     """Open a store as a survey does: with a look at every chunk."""
-    from tokengeom_utils.surveys.checks import faults
-
     store = Surveys(folder, n, example)
-    assert not faults(store.store.path)
+    mend(store.store)
     return store
+
+
+def growth(rehearsals):
+    """What follows for a million prompts: the line through the last two rehearsals.
+
+    The exponent p of ``prompts ** p`` between them shows whether a line may be drawn: it is 1 at most.
+    """
+    if len(rehearsals) < 2:
+        return {}
+    small, large = rehearsals[-2:]
+    found = {}
+    for name in small:
+        if name not in ("prompts", "degrees"):
+            power = math.log(large[name] / small[name]) / math.log(large["prompts"] / small["prompts"])
+            slope = (large[name] - small[name]) / (large["prompts"] - small["prompts"])
+            found[name] = {"exponent": power, "at a million": large[name] + slope * (1e6 - large["prompts"])}
+    return found
 
 
 def peak():
@@ -208,11 +292,19 @@ def peak():
 
 def in_a_process(n, folder):
     """Rehearse in a process of its own, whose memory is measured."""
-    import json
-
     command = [sys.executable, __file__, "--rehearse", str(n), str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ})
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def lines_of_code():
+    """Lines of the modules that store a prompt and check it, comments and docstrings included."""
+    folder = Path(tg.__file__).parent / "surveys"
+    return sum(len((folder / f"{name}.py").read_text().splitlines()) for name in MODULES)
+
+
+MODULES = ("store", "chunks", "files", "checks", "journal")
+LINES_BEFORE = 463  #: of these modules with a chunk file per array and prompt, in version 0.2.0
 
 
 def main():
@@ -223,13 +315,12 @@ def main():
     parser.add_argument("--stores", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), help="to compare")
     options = parser.parse_args()
     if options.rehearse:
-        import json
-
         print(json.dumps(rehearse(Path(options.rehearse[1]), int(options.rehearse[0]))))
         return
-    n, kills, trials = (32, 8, 8) if options.quick else (256, 16, 40)
+    n, kills, trials = (16, 2, 4) if options.quick else (256, 16, 40)
     table, results = rows(), {"provenance": common.provenance()}
     results["row"] = {"bytes": sum(values.nbytes for values in table[0].values()), "arrays": len(table[0])}
+    results["lines of code"] = {"ChunkFiles": LINES_BEFORE, "Surveys": lines_of_code()}
     results["stores"], results["rehearsals"] = {}, []
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for what needs no disk
     with (
@@ -240,59 +331,83 @@ def main():
         rows_file = quickly / "rows.npy"
         np.save(rows_file, np.array(table, dtype=object), allow_pickle=True)
         for kind in options.stores:
-            candidate = CANDIDATES[kind]
             if kind == "Icechunk" and find_spec("icechunk") is None:
                 continue
-            slow = 8 if kind in ("Icechunk", "Shards") else 1
-            found = {"about": candidate.about, **speed(kind, folder / kind, table, n // slow)}
-            found["syncs of a prompt"] = syncs(kind, quickly, rows_file, 128 // slow)
+            say(f"{kind} ...")
+            slow = 8 if kind in ("Icechunk", "Shards") and not options.quick else 1
+            found = {"about": CANDIDATES[kind].about, **speed(kind, folder / kind, table, n // slow)}
+            found["syncs of a prompt"] = syncs(kind, quickly, rows_file, n // (2 * slow))
+            found["refused"] = refusals(kind, quickly, rows_file)
             if kind != "Icechunk":
+                some = max(trials // slow, 1)
                 found["kill"] = kill(
-                    kind, quickly / f"{kind}-killed", rows_file, table, 40 * kills // slow, kills // slow
+                    kind, quickly / f"{kind}-killed", rows_file, table, 40 * kills // slow, max(kills // slow, 1)
                 )
-                found["harmed while it runs"] = harm(kind, quickly / f"{kind}-half", table, 60, 160, trials // slow)
-                found["harmed when complete"] = harm(kind, quickly / f"{kind}-all", table, 160, 160, trials // slow)
+                found["harmed while it runs"] = harm(kind, quickly / f"{kind}-half", table, 60, 160, some)
+                found["harmed when complete"] = harm(kind, quickly / f"{kind}-all", table, 160, 160, some)
             results["stores"][kind] = found
-            say(f"{kind}: {found['milliseconds of a write']['median']:.1f} ms, {found['syncs of a prompt']} syncs")
-            for used in (folder / kind, quickly / f"{kind}-killed"):
+            for used in (folder / kind, *quickly.glob(f"{kind}-*")):
                 shutil.rmtree(used, ignore_errors=True)
-        for prompts in [100] if options.quick else options.prompts:
-            results["rehearsals"].append(in_a_process(prompts, folder / str(prompts)))
-            shutil.rmtree(folder / str(prompts))
-            say(f"rehearsed {prompts} prompts")
+        for prompts in [200, 400] if options.quick else options.prompts:
+            say(f"rehearsing {prompts} prompts ...")
+            results["rehearsals"].append(in_a_process(prompts, quickly / str(prompts)))
+            shutil.rmtree(quickly / str(prompts))
+    results["growth"] = growth(results["rehearsals"])
     results["provenance"]["load after"] = round(os.getloadavg()[0], 2)
-    common.write("stores", options.quick, results, [table_of(results["stores"]), rehearsed(results["rehearsals"])])
+    common.write("stores", options.quick, results, tables(results))
 
 
-def table_of(stores):
-    """The table of the stores."""
-    headings = ["store", "ms", "syncs", "files", "ms of a check", "lost to kills", "lost to a flipped bit", "unnoticed"]
-    lines = []
-    for one in stores.values():
+def tables(results):
+    """The tables of the page."""
+    headings = [
+        "store", "ms, median", "lowest to highest", "syncs", "files", "ms to read and check", "lost to kills",
+        "lost to a flipped bit, running", "complete", "wrong unnoticed", "lines of code",
+    ]  # fmt: skip
+    lines, refused = [], []
+    for kind, one in results["stores"].items():
         harms = [one[name] for name in ("harmed while it runs", "harmed when complete") if name in one]
-        flips = [f"{max(found['flipped bit']['lost'])} of {found['prompts']}" for found in harms]
+        flips = [f"{max(found['flipped bit']['lost'])} of {found['prompts']}" for found in harms] or ["", ""]
         wrong = sum(found[what]["wrong"] for found in harms for what in ("flipped bit", "lost file"))
+        spread = one["milliseconds of a write"]
         lines.append(
             [
                 one["about"],
-                number(one["milliseconds of a write"]["median"]),
+                number(spread["median"]),
+                f"{number(spread['lowest'])} to {number(spread['highest'])}",
                 "" if one["syncs of a prompt"] is None else number(one["syncs of a prompt"]),
                 number(one["files"] / one["prompts"]),
                 number(one["milliseconds of a check"]),
                 f"{one['kill']['lost']} of {one['kill']['written']}" if "kill" in one else "",
-                f"{flips[0]} while it runs, {flips[1]} when complete" if flips else "",
-                str(wrong + one["kill"]["wrong"]) if flips else "",
+                *flips,
+                str(wrong + one["kill"]["wrong"]) if harms else "",
+                str(results["lines of code"].get(kind, "")),
             ]
         )
-    return "One prompt of 31 layers at 6 degrees; most lost to one flipped bit", headings, lines
-
-
-def rehearsed(rehearsals):
-    """The table of the rehearsals."""
+        if one["refused"]:
+            names = ("no locks", "no folders", "read-only, closed", "read-only, killed")
+            refused.append([one["about"], *(one["refused"].get(name, "") for name in names)])
+    rehearsals, grown = results["rehearsals"], results["growth"]
     names = [name for name in rehearsals[0] if name not in ("prompts", "degrees")]
-    headings = ["", *(f"{one['prompts']:,} prompts" for one in rehearsals)]
-    lines = [[name, *(number(one[name]) for one in rehearsals)] for name in names]
-    return "Rehearsals at one degree", headings, lines
+    return [
+        ("One prompt of 31 layers at 6 degrees; the most that one flipped bit cost", headings, lines),
+        (
+            "Where something is refused",
+            ["store", "locks", "syncs of folders", "writing, after it was closed", "writing, after it was killed"],
+            refused,
+        ),
+        (
+            "Rehearsals at one degree, in memory",
+            ["", *(f"{one['prompts']:,} prompts" for one in rehearsals), "exponent", "1,000,000 prompts, by a line"],
+            [
+                [
+                    name,
+                    *(number(one[name]) for one in rehearsals),
+                    *(number(grown[name][what]) if grown else "" for what in ("exponent", "at a million")),
+                ]
+                for name in names
+            ],
+        ),
+    ]
 
 
 if __name__ == "__main__":
