@@ -25,6 +25,7 @@ from candidates import CANDIDATES, Surveys, mend
 from common import number, say
 
 import tokengeom_utils as tg
+from tokengeom_utils.surveys.chunks import PROMPTS
 from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.journal import NAME
 from tokengeom_utils.surveys.store import count
@@ -320,6 +321,7 @@ def main():
     n, kills, trials = (16, 2, 4) if options.quick else (256, 16, 40)
     table, results = rows(), {"provenance": common.provenance()}
     results["row"] = {"bytes": sum(values.nbytes for values in table[0].values()), "arrays": len(table[0])}
+    results["prompts of a chunk"] = PROMPTS
     results["lines of code"] = {"ChunkFiles": LINES_BEFORE, "Surveys": lines_of_code()}
     results["stores"], results["rehearsals"] = {}, []
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for what needs no disk
@@ -354,7 +356,7 @@ def main():
             shutil.rmtree(quickly / str(prompts))
     results["growth"] = growth(results["rehearsals"])
     results["provenance"]["load after"] = round(os.getloadavg()[0], 2)
-    common.write("stores", options.quick, results, tables(results))
+    common.write("stores", options.quick, results, tables(common.rounded(results)))
 
 
 def tables(results):

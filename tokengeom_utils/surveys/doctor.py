@@ -58,7 +58,7 @@ class Report(NamedTuple):
 
 
 def examine(path: str | Path) -> list[Report]:
-    """Check every chunk and every value of a store.
+    """Check every chunk, every record of the journal, and every value of a store.
 
     A store that lacks observables which later versions added is sound, and so is one with observables of a newer
     version; the values of the latter are not checked.
