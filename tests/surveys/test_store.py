@@ -1,5 +1,7 @@
 """Surveys that are killed, interrupted, out of disk space, damaged, or run twice lose nothing."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -311,6 +313,27 @@ def test_a_record_is_found_wherever_a_block_of_the_search_ends(tiny, begun, monk
     for block in (*range(9, 40), starts(data)[2] - starts(data)[0] - 3):
         monkeypatch.setattr(journal, "BLOCK", block)
         assert records(begun) == ([0, 2, 3, 4], 1)
+
+
+def test_a_journal_that_cannot_be_read_here_and_there_costs_what_lies_there(tiny, whole, begun, monkeypatch):
+    """A bad sector is damage: it keeps nobody from the rest."""
+    second = starts((begun / "run" / "journal").read_bytes())[1]
+
+    class Disk(io.FileIO):
+        def read(self, size=-1):
+            start, data = self.tell(), super().read(size)
+            if start <= second + 60 < start + len(data):
+                raise OSError(errno.EIO, "Input/output error")
+            return data
+
+    monkeypatch.setattr(journal, "BLOCK", 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "open", Disk, raising=False)
+        assert records(begun) == ([0, 2, 3, 4], 1) and "damaged: run/journal" in lines(begun)
+        assert tg.open_results(begun).prompt.values.tolist() == [f"text-{i}" for i in (0, 2, 3, 4)]
+    monkeypatch.setattr(journal, "open", lambda *_: os.stat(os.devnull + "/x"), raising=False)
+    with pytest.raises(tg.InputError, match="run/journal cannot be read: Not a directory"):
+        tg.open_results(begun)
 
 
 def test_a_lost_journal_costs_its_prompts(tiny, whole, begun):

@@ -16,6 +16,7 @@ import google_crc32c
 import numpy as np
 from numcodecs import Zstd
 
+from ..errors import InputError
 from .files import sync
 from .metadata import folder, runs
 
@@ -66,14 +67,17 @@ class Journal:
     """
 
     def __init__(self, group: "zarr.Group"):
-        n_runs = len(runs(group))
+        file, n_runs = folder(group) / NAME, len(runs(group))
         self.runs, self._starts = np.full((2, *cast(Any, group["run"]).shape), -1)
         self.damaged = 0
         self._file: BinaryIO
         try:
-            self._file = open(folder(group) / NAME, "rb")  # noqa: SIM115 (closed at the exit)
+            self._file = open(file, "rb")  # noqa: SIM115 (closed at the exit)
         except FileNotFoundError:
             self._file = io.BytesIO()
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror}") from None
+        self._length = self._file.seek(0, os.SEEK_END)
         end = 0
         while (start := self._find(end)) is not None:
             self.damaged += not self._is_cut_off(end, start)
@@ -81,7 +85,7 @@ class Journal:
             end = start + FIRST + len(data) + CRC
             if place < len(self.runs) and run < n_runs:
                 self.runs[place], self._starts[place] = run, start
-        self.damaged += not self._is_cut_off(end, self._file.seek(0, os.SEEK_END))
+        self.damaged += not self._is_cut_off(end, self._length)
 
     def __enter__(self) -> "Journal":
         return self
@@ -97,9 +101,12 @@ class Journal:
             array[...] = part.reshape(array.shape)
 
     def _read(self, start, size):
-        """Some bytes, fewer at the end of the file."""
-        self._file.seek(start)
-        return self._file.read(size)
+        """Some bytes, fewer at the end of the file; where the disk cannot be read, others."""
+        try:
+            self._file.seek(start)
+            return self._file.read(size)
+        except OSError:
+            return b"?" * max(0, min(size, self._length - start))
 
     def _head(self, start):
         """The place, the run, and the bytes of the values of a record that begins here; None if none does."""
