@@ -142,7 +142,7 @@ def main(folder, kills):
     end(child)
     generator, left = random.Random(1), []
     for attempt in range(kills):
-        if left and left[-1]["done"] == PROMPTS:
+        if left and left[-1]["is_complete"]:
             out = out.with_stem(f"{out.stem}-again")
         child = in_a_child(partial(run, model, out))
         if attempt % 2:  # while it starts
@@ -160,6 +160,7 @@ def main(folder, kills):
                 "done": done,
                 "killed": killed,
                 "is_sound": not report or report.is_sound,
+                "is_complete": done == PROMPTS and not (out / "run" / "journal").exists(),
                 "is_whole": done == PROMPTS and files(out) == files(whole),
             }
         )

@@ -73,7 +73,7 @@ def test_killed_at_random_moments(kills, tmp_path):
         assert after["done"] >= before["done"] or after["store"] != before["store"]
         assert after["killed"] or after["done"] == tiny_survey.PROMPTS
     assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
-    assert all(entry["is_whole"] for entry in left if entry["done"] == tiny_survey.PROMPTS)
+    assert all(entry["is_whole"] for entry in left if entry["is_complete"])
     assert tiny_survey.files(Path(report["last"])) == tiny_survey.files(Path(report["whole"]))
 
 
