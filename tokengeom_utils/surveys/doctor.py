@@ -13,7 +13,7 @@ from ..schema import OBSERVABLES, SCHEMA, Observable
 from .checks import faults, measured, read
 from .chunks import PROMPTS
 from .fit import misfits
-from .journal import Journal
+from .journal import NAME, Journal
 from .metadata import COORDINATES, attributes, check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import Request, coordinates, group_name
 
@@ -147,7 +147,7 @@ def _examine_one(path):
         len(ids),
         tuple(np.array(ids)[~measured(group)].tolist()),
         found,
-        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found})),
+        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found if file != NAME})),
         remedy="rerun the command that made the store: a survey measures these prompts again, and an export or a merge "
         "starts anew once the store is deleted",
         unknown=tuple(name for name in variables(group) if name not in OBSERVABLES),
