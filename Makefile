@@ -81,6 +81,7 @@ bench: .venv/.test .venv-dadapy/.ready .venv-torchid/.ready
 	@$(BIN)/python benchmarks/scaling.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/surveys.py
+	@$(BIN)/python benchmarks/stores.py
 	@$(BIN)/python benchmarks/chapters.py
 
 architectures: .venv/.test

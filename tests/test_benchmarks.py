@@ -1,4 +1,4 @@
-"""The comparison of tools: what its page shows, what they are compared with, and a tool in its own process."""
+"""The comparisons of tools and of stores: what their pages show, and that each tool and store does what is timed."""
 
 import argparse
 import importlib
@@ -12,13 +12,14 @@ from conftest import PROJECT, UNMEASURED
 
 BENCHMARKS = PROJECT / "benchmarks"
 RESULTS = BENCHMARKS / "results"
+NAMES = ("tools", "one_tool", "plain", "stores", "candidates")
 
 
 @pytest.fixture(scope="module")
 def scripts():
     """Import the scripts by name, as they import one another."""
     sys.path.insert(0, str(BENCHMARKS))
-    yield argparse.Namespace(**{name: importlib.import_module(name) for name in ("tools", "one_tool", "plain")})
+    yield argparse.Namespace(**{name: importlib.import_module(name) for name in NAMES})
     sys.path.remove(str(BENCHMARKS))
 
 
@@ -27,10 +28,11 @@ def committed():
     return json.loads((RESULTS / "tools.json").read_text())
 
 
-def test_the_page_shows_the_numbers_of_the_json_file(scripts, committed):
-    page = (RESULTS / "tools.md").read_text()
-    lines = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
-    tables = scripts.tools.tables(committed)
+@pytest.mark.parametrize("name", ["tools", "stores"])
+def test_the_page_shows_the_numbers_of_the_json_file(scripts, name):
+    page = (RESULTS / f"{name}.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("|") and not line.startswith("| ---")]
+    tables = getattr(scripts, name).tables(json.loads((RESULTS / f"{name}.json").read_text()))
     assert lines == ["| " + " | ".join(row) + " |" for _, headings, rows in tables for row in [headings, *rows]]
 
 
@@ -91,3 +93,39 @@ def test_a_layer_where_a_tool_fails_is_nan(scripts):
         values, errors = scripts.one_tool.per_layer(estimate)(np.array([np.zeros((3, 2)), np.ones((3, 2))]))
     np.testing.assert_array_equal(values, [[np.nan, np.nan], [3, 3]])
     assert errors is None
+
+
+STORES = ("ChunkFiles", "PromptFiles", "Shards", "Sqlite", "SqliteAhead", "Surveys")
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_store_returns_what_was_written_also_when_it_is_opened_again(scripts, kind, tmp_path):
+    table = scripts.stores.rows()[:2]
+    store = scripts.candidates.CANDIDATES[kind](tmp_path, 3, table[0])
+    for i in (0, 1):
+        store.write(i, table[i])
+    store.close()
+    store = scripts.candidates.CANDIDATES[kind](tmp_path, 3, table[0])
+    for expected in (2, 3):
+        found = store.read()
+        assert sorted(found) == list(range(expected))
+        assert all(scripts.stores.same(found[i], table[i % 2]) for i in found)
+        if expected == 2:
+            store.write(2, table[0])
+            store.finish()
+    store.close()
+
+
+def test_harm_is_counted(scripts, tmp_path):
+    """One file per prompt: a flipped bit or a lost file costs exactly one."""
+    found = scripts.stores.harm("PromptFiles", tmp_path / "store", scripts.stores.rows()[:2], 3, 4, trials=3)
+    assert found["flipped bit"] == found["lost file"] == {"lost": [1, 1, 1], "wrong": 0}
+
+
+def test_a_rehearsal_and_the_line_through_two(scripts, tmp_path):
+    found = scripts.stores.rehearse(tmp_path, 140)
+    assert found["prompts"] == 140 and found["files"] > 36 and found["gigabytes of the journal"] > 0
+    growth = scripts.stores.growth(
+        [{"prompts": 10, "degrees": 1, "files": 3}, {"prompts": 20, "degrees": 1, "files": 5}]
+    )
+    assert growth["files"]["at a million"] == pytest.approx(200_001)

@@ -13,6 +13,7 @@ import time
 import traceback
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 PROMPTS, DEGREES, REQUEST = 8, (0, 1, 2), {"n_shuffled": 4, "n_tokens": 64, "scale_max": 16, "k_max": 8}
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,;"
@@ -58,11 +59,21 @@ def prompts(n=PROMPTS, letters=100):
     return [Prompt(f"text-{i}", "letters", "".join(generator.choices(ALPHABET[:26], k=letters))) for i in range(n)]
 
 
-def run(model, out, **options):
-    """Run the survey, or resume it."""
+def run(model, out, group=3, **options):
+    """Run the survey, or resume it; a new store gets chunks of ``group`` prompts (one until version 0.2)."""
     import tokengeom_utils as tg
+    from tokengeom_utils.surveys import layout
 
-    return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
+    with mock.patch.object(layout, "PROMPTS", group):
+        return tg.survey(named(model), prompts(), DEGREES, out, **{**REQUEST, **options})
+
+
+def begun_before(store, places):
+    """Turn a complete store of one prompt in a chunk into one that version 0.2 left before it measured some prompts."""
+    for i in places:
+        for chunk in store.glob(f"*/c.{i}*"):
+            chunk.unlink()
+    return store
 
 
 def named(model, **options):
@@ -131,7 +142,7 @@ def main(folder, kills):
     end(child)
     generator, left = random.Random(1), []
     for attempt in range(kills):
-        if left and left[-1]["done"] == PROMPTS:
+        if left and left[-1]["is_complete"]:
             out = out.with_stem(f"{out.stem}-again")
         child = in_a_child(partial(run, model, out))
         if attempt % 2:  # while it starts
@@ -149,6 +160,7 @@ def main(folder, kills):
                 "done": done,
                 "killed": killed,
                 "is_sound": not report or report.is_sound,
+                "is_complete": done == PROMPTS and not (out / "run" / "journal").exists(),
                 "is_whole": done == PROMPTS and files(out) == files(whole),
             }
         )

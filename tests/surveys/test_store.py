@@ -1,5 +1,7 @@
 """Surveys that are killed, interrupted, out of disk space, damaged, or run twice lose nothing."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from conftest import PATIENCE, PROJECT, TINY, UNMEASURED
 import tokengeom_utils as tg
 from tokengeom_utils.errors import PartialSurvey
 from tokengeom_utils.models.bundled import FILE
-from tokengeom_utils.surveys import store
+from tokengeom_utils.surveys import journal, store
 from tokengeom_utils.surveys.complete import complete
 from tokengeom_utils.surveys.doctor import examine
 from tokengeom_utils.surveys.layout import create_group
@@ -29,6 +32,19 @@ from tokengeom_utils.surveys.metadata import COORDINATES, open_group, set_attrib
 from tokengeom_utils.surveys.plan import Plan
 
 HERE = PROJECT / "tests"
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def group(request):
+    """Prompts in a chunk of a new store; stores of one were made until version 0.2, and are resumed as they are."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, group, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "survey.zarr"
+    tiny_survey.run(tiny, out, group)
+    return out
 
 
 @pytest.fixture
@@ -57,11 +73,11 @@ def test_killed_at_random_moments(kills, tmp_path):
         assert after["done"] >= before["done"] or after["store"] != before["store"]
         assert after["killed"] or after["done"] == tiny_survey.PROMPTS
     assert any(0 < entry["done"] < tiny_survey.PROMPTS for entry in left)
-    assert all(entry["is_whole"] for entry in left if entry["done"] == tiny_survey.PROMPTS)
+    assert all(entry["is_whole"] for entry in left if entry["is_complete"])
     assert tiny_survey.files(Path(report["last"])) == tiny_survey.files(Path(report["whole"]))
 
 
-def test_at_most_the_prompt_in_flight_is_measured_again(tiny, whole, tmp_path):
+def test_at_most_the_prompt_in_flight_is_measured_again(tiny, whole, group, tmp_path):
     out, steps = tmp_path / "survey.zarr", []
 
     def interrupt(done, total, seconds):
@@ -69,7 +85,7 @@ def test_at_most_the_prompt_in_flight_is_measured_again(tiny, whole, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tiny_survey.run(tiny, out, progress=interrupt)
+        tiny_survey.run(tiny, out, group, progress=interrupt)
     tiny_survey.run(tiny, out, progress=lambda *step: steps.append(step[:2]))
     assert steps[0] == (0, 13) and steps[-1] == (13, 13)  # 16 in all
     assert tiny_survey.files(out) == tiny_survey.files(whole)
@@ -100,23 +116,27 @@ def test_interrupted_on_the_command_line(tmp_path):
     assert examine(out)[0].is_sound and examine(out)[0].missing
 
 
-def test_a_full_disk_stops_the_survey_and_it_resumes_when_there_is_space(tiny, whole, tmp_path):
+@pytest.mark.parametrize("blocks", [1, 2, 30])  # full amid the prompts, and before or amid the chunks
+def test_a_full_disk_stops_the_survey_and_it_resumes_when_there_is_space(tiny, whole, group, blocks, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
 
     def mount(*options):
         return subprocess.run(["mount", *options, "tmpfs", str(disk)], capture_output=True).returncode == 0
 
-    used = sum(-(-len(data) // 4096) * 4096 for data in tiny_survey.files(whole).values())
-    if sys.platform != "linux" or not mount("-t", "tmpfs", "-o", f"size={int(0.7 * used)}"):
+    used = {name: -(-len(data) // 4096) * 4096 for name, data in tiny_survey.files(whole).items()}
+    empty = sum(size for name, size in used.items() if not Path(name).name.startswith("c."))
+    if sys.platform != "linux" or not mount("-t", "tmpfs", "-o", f"size={empty + 4096 * blocks}"):
         pytest.skip("only the superuser of a Linux machine can make a small disk")
     try:
         out = disk / "survey.zarr"
         with pytest.raises(OSError, match="No space left"):
-            tiny_survey.run(tiny, out)
+            tiny_survey.run(tiny, out, group)
         report = examine(out)[0]
-        assert report.is_sound and 0 < len(report.missing) < tiny_survey.PROMPTS
-        assert mount("-o", f"remount,size={4 * used}")
+        stored = tiny_survey.PROMPTS - len(report.missing)
+        assert report.is_sound and store.count(out) == tg.open_results(out).sizes["prompt"] == stored
+        assert 0 < stored < tiny_survey.PROMPTS if blocks == 1 else stored == tiny_survey.PROMPTS
+        assert mount("-o", f"remount,size={4 * sum(used.values())}")
         tiny_survey.run(tiny, out)
         assert tiny_survey.files(out) == tiny_survey.files(whole)
     finally:
@@ -134,23 +154,242 @@ def flip(file):
     (lambda file: file.write_bytes(file.read_bytes()[:-7]), "damaged"),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["intrinsic_dimension", "loss"])
-def test_a_damaged_chunk_is_found_named_and_measured_again(tiny, whole, copy, name, harm, what):
-    file = next((copy / name).glob("c.3.*"))
+def test_a_damaged_chunk_is_found_named_and_measured_again(tiny, whole, group, copy, name, harm, what):
+    number, prompts, measurements = chunk_of_text_3(group)
+    file = next((copy / name).glob(f"c.{number}.*"))
     harm(file)
-    assert f"{what}: {name}/{file.name} of prompt text-3" in lines(copy)
+    assert f"{what}: {name}/{file.name} of prompt {prompts}" in lines(copy)
     steps = []
-    with pytest.warns(UserWarning, match=f"{name}/{file.name} is {what}; prompt text-3 is measured again"):
+    with pytest.warns(UserWarning, match=f"{name}/{file.name} is {what}; prompt {prompts} is measured again"):
         tiny_survey.run(tiny, copy, progress=lambda *step: steps.append(step[:2]))
-    assert steps[-1] == (3, 3)  # one prompt, three degrees
+    assert steps[-1] == (measurements, measurements)
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
-def test_a_damaged_mark_costs_its_prompt_alone(tiny, whole, copy):
-    flip(copy / "run" / "c.2")
-    assert "damaged: run/c.2 of prompt text-2" in lines(copy)
-    with pytest.warns(UserWarning, match="run/c.2 is damaged"):
+def chunk_of_text_3(group):
+    """The number of its chunk, the prompts in that, and how many measurements they take."""
+    return (3, "text-3", 3) if group == 1 else (1, "text-3, text-4, text-5", 5)
+
+
+def test_a_damaged_mark_costs_its_chunk_alone(tiny, whole, group, copy):
+    number, prompts, _ = chunk_of_text_3(group)
+    flip(copy / "run" / f"c.{number}")
+    assert f"damaged: run/c.{number} of prompt {prompts}" in lines(copy)
+    with pytest.warns(UserWarning, match=f"run/c.{number} is damaged"):
         tiny_survey.run(tiny, copy)
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+def test_a_survey_that_version_0_2_began_is_resumed_in_its_chunks(tiny, whole, group, copy):
+    if group > 1:
+        pytest.skip("version 0.2 made chunks of one prompt")
+    tiny_survey.begun_before(copy, [3, 6, 7])
+    held = tg.open_results(copy)
+    assert held.sizes["prompt"] == store.count(copy) == 5 and examine(copy)[0].is_sound
+
+    def interrupt(done, total, seconds):
+        if done == 4:  # text-3 with its shuffles, and text-6
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, copy, progress=interrupt)
+    (report,) = examine(copy)
+    assert report.is_sound and report.missing == ("text-7",) and store.count(copy) == 7
+    assert tg.open_results(copy).identical(tg.open_results(whole).isel(prompt=slice(7)))
+    tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+@pytest.fixture
+def begun(tiny, group, tmp_path):
+    """A survey that stopped after five prompts."""
+    out = tmp_path / "begun.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 13:  # four prompts with shuffles, and one without
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, out, group, progress=interrupt)
+    assert store.count(out) == 5
+    return out
+
+
+def test_a_survey_that_has_begun_opens_with_its_finished_prompts(whole, begun):
+    assert tg.open_results(begun).identical(tg.open_results(whole).isel(prompt=slice(5)))
+    assert sorted(path.name for path in begun.rglob("*") if path.is_file() and path.name != "zarr.json") == [
+        *7 * ["0"], "journal"
+    ]  # the coordinates, and all else in one file  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # other programs see a store without prompts, and nothing odd
+        assert (xr.open_zarr(begun, consolidated=False).run.values == -1).all()
+
+
+def test_a_survey_that_has_begun_opens_where_nothing_can_be_written(whole, begun):
+    paths = [begun, *begun.rglob("*")]
+    modes = {path: path.stat().st_mode for path in paths}
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    for path in paths:
+        path.chmod(modes[path] & ~0o222)
+    try:
+        assert tg.open_results(begun).sizes["prompt"] == store.count(begun) == 5 and examine(begun)[0].is_sound
+        assert before == {
+            path: path.stat().st_mtime_ns for path in [begun, *begun.rglob("*")]
+        }  # the superuser may write
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+def records(out):
+    """The places of the prompts in the journal of a store, and how many parts of it are damaged."""
+    with journal.Journal(open_group(out)) as found:
+        return np.flatnonzero(found.runs >= 0).tolist(), found.damaged
+
+
+def starts(data):
+    """Where the records of a journal begin."""
+    return [place for place in range(len(data)) if data.startswith(journal.MARK, place)]
+
+
+@pytest.mark.parametrize("number, at", [(0, 0), (4, 0), (2, 9), (4, 17), (0, 20), (0, 30), (2, -6), (4, -1)])
+def test_a_damaged_record_costs_its_prompt_alone(tiny, whole, begun, number, at):
+    """A flipped bit anywhere, also where the prompt is named."""
+    file = begun / "run" / "journal"
+    data = bytearray(file.read_bytes())
+    first, end = [*starts(data), len(data)][number : number + 2]
+    data[first + at if at >= 0 else end + at] ^= 4
+    file.write_bytes(data)
+    assert records(begun) == ([place for place in range(5) if place != number], 1)
+    assert "  damaged: run/journal\n" in lines(begun)
+    assert f"text-{number}" not in tg.open_results(begun).prompt
+    with pytest.warns(UserWarning, match="run/journal is damaged; what is lost with it is measured again") as said:
+        tiny_survey.run(tiny, begun)
+    assert len([warning for warning in said if "journal" in str(warning.message)]) == 1
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+def test_damage_is_reported_until_the_survey_is_complete(tiny, whole, begun):
+    file = begun / "run" / "journal"
+    data = bytearray(file.read_bytes())
+    data[starts(data)[1] + 100] ^= 1
+    data[starts(data)[3] + 2] ^= 1
+    file.write_bytes(data)
+
+    def interrupt(done, total, seconds):
+        if done == 3:  # text-1 again
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="run/journal is damaged"), pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, begun, progress=interrupt)
+    (report,) = examine(begun)
+    assert report.faults == (("run/journal", (), "damaged"),) and records(begun) == ([0, 1, 2, 4], 2)
+    assert report.missing == tuple(f"text-{i}" for i in (3, 5, 6, 7))
+    with pytest.warns(UserWarning, match="run/journal is damaged"):
+        tiny_survey.run(tiny, begun)
+    assert examine(begun)[0].is_sound and tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+def test_a_record_that_is_cut_off_was_never_written(tiny, whole, begun):
+    file = begun / "run" / "journal"
+    data = file.read_bytes()
+    first, last = starts(data)[0], starts(data)[-1]
+    for end in range(last, len(data), 1 if len(data) - last < 100 else 7):
+        file.write_bytes(data[:end])
+        assert records(begun) == ([0, 1, 2, 3], 0)
+        file.write_bytes(data[:end] + data[first : starts(data)[1]])  # the next writer goes on behind it
+        assert records(begun) == ([0, 1, 2, 3], 0)
+    file.write_bytes(data[:last] + bytes(5000))  # a power cut may leave zeros
+    assert records(begun) == ([0, 1, 2, 3], 0) and examine(begun)[0].is_sound and store.count(begun) == 4
+    tiny_survey.run(tiny, begun)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+def test_a_record_is_found_wherever_a_block_of_the_search_ends(tiny, begun, monkeypatch):
+    file = begun / "run" / "journal"
+    data = bytearray(file.read_bytes())
+    data[starts(data)[1]] ^= 1
+    file.write_bytes(data)
+    for block in (*range(9, 40), starts(data)[2] - starts(data)[0] - 3):
+        monkeypatch.setattr(journal, "BLOCK", block)
+        assert records(begun) == ([0, 2, 3, 4], 1)
+
+
+def test_a_journal_that_cannot_be_read_here_and_there_costs_what_lies_there(tiny, whole, begun, monkeypatch):
+    """A bad sector is damage: it keeps nobody from the rest."""
+    second = starts((begun / "run" / "journal").read_bytes())[1]
+
+    class Disk(io.FileIO):
+        def read(self, size=-1):
+            start, data = self.tell(), super().read(size)
+            if start <= second + 60 < start + len(data):
+                raise OSError(errno.EIO, "Input/output error")
+            return data
+
+    monkeypatch.setattr(journal, "BLOCK", 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "open", Disk, raising=False)
+        assert records(begun) == ([0, 2, 3, 4], 1) and "damaged: run/journal" in lines(begun)
+        assert tg.open_results(begun).prompt.values.tolist() == [f"text-{i}" for i in (0, 2, 3, 4)]
+    monkeypatch.setattr(journal, "open", lambda *_: os.stat(os.devnull + "/x"), raising=False)
+    with pytest.raises(tg.InputError, match="run/journal cannot be read: Not a directory"):
+        tg.open_results(begun)
+
+
+def test_a_lost_journal_costs_its_prompts(tiny, whole, begun):
+    (begun / "run" / "journal").unlink()
+    assert store.count(begun) == 0 and examine(begun)[0].is_sound
+    tiny_survey.run(tiny, begun)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+@pytest.mark.parametrize("stop", [1, 20, 30])
+def test_a_survey_that_is_stopped_while_its_prompts_are_moved_into_chunks(tiny, whole, begun, monkeypatch, stop):
+    """At any chunk, and before the journal is removed; a reader sees all prompts throughout."""
+    results, done, write_chunk = tg.open_results(whole), [], store.write_chunk
+
+    def fail(*arguments):
+        if len(done) == stop:
+            raise KeyboardInterrupt
+        done.append(arguments)
+        write_chunk(*arguments)
+        if len(done) % 13 == 0:
+            assert tg.open_results(begun).identical(results.assign_attrs(runs=tg.open_results(begun).runs))
+
+    for target, replacement in (("write_chunk", fail), ("remove", lambda file: os.kill(os.getpid(), signal.SIGINT))):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(store, target, replacement)
+            tiny_survey.run(tiny, begun)
+        assert (begun / "run" / "journal").exists() and store.count(begun) == 8 and examine(begun)[0].is_sound
+        assert tg.open_results(begun).identical(results)
+    tiny_survey.run(tiny, begun)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+@pytest.mark.parametrize("name", ["loss", "run"])
+def test_a_chunk_that_is_damaged_while_the_journal_has_its_prompts_costs_nothing(tiny, whole, begun, monkeypatch, name):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "remove", lambda file: os.kill(os.getpid(), signal.SIGINT))
+        tiny_survey.run(tiny, begun)
+    flip(next((begun / name).glob("c.1*")))
+    tiny_survey.run(tiny, begun, progress=lambda *step: pytest.fail("nothing is left to measure"))
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+def test_a_record_that_is_damaged_before_it_is_moved(tiny, begun, whole, monkeypatch):
+    append = journal.append
+
+    def harm(path, place, *arguments):
+        append(path, place, *arguments)
+        if place == 6:
+            flip(path / "run" / "journal")
+
+    with monkeypatch.context() as patch, pytest.raises(PartialSurvey, match="1 of 8 prompts .*rerun"):
+        patch.setattr(store, "append", harm)
+        tiny_survey.run(tiny, begun)
+    with pytest.warns(UserWarning, match="run/journal is damaged"):
+        tiny_survey.run(tiny, begun)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
 
 
 @pytest.mark.parametrize("harm, what", [(flip, "damaged"), (Path.unlink, "missing")])
@@ -186,11 +425,11 @@ def test_a_mark_of_a_run_that_is_not_listed(tiny, whole, copy):
     assert tiny_survey.files(copy) == tiny_survey.files(whole)
 
 
-def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
+def test_the_order_in_which_things_reach_the_disk(tiny, group, tmp_path, monkeypatch):
     """In place of a power cut: files are synced before the names and marks that refer to them."""
     if not Path("/proc/self/fd").exists():
         pytest.skip("only Linux reports the file of a descriptor")
-    out, events, fsync, replace = tmp_path / "new" / "survey.zarr", [], os.fsync, os.replace
+    out, events, fsync, replace, unlink = tmp_path / "new" / "survey.zarr", [], os.fsync, os.replace, Path.unlink
 
     def record_fsync(descriptor):
         fsync(descriptor)
@@ -204,20 +443,34 @@ def test_the_order_in_which_things_reach_the_disk(tiny, tmp_path, monkeypatch):
         if is_laid_out:
             events.append(("replace", Path(target)))
 
+    def record_unlink(path, missing_ok=False):
+        unlink(path, missing_ok=missing_ok)
+        events.append(("unlink", path))
+
     monkeypatch.setattr(os, "fsync", record_fsync)
     monkeypatch.setattr(os, "replace", record_replace)
-    tiny_survey.run(tiny, out)
+    monkeypatch.setattr(Path, "unlink", record_unlink)
+    tiny_survey.run(tiny, out, group)
     assert ("sync", tmp_path) in events  # which holds the name of the new folder
     for place, (what, path) in enumerate(events):
         if what == "replace":  # and then the name is synced as well
             assert ("sync", path.parent) in events[place:], path
     names = list(tg.schema.OBSERVABLES)
-    for i in range(tiny_survey.PROMPTS):
-        mark = events.index(("replace", out / "run" / f"c.{i}"))
-        for folder in [out / name for name in names] + [out]:  # out: zarr.json, which lists the run
-            file = out / "zarr.json" if folder == out else next(folder.glob(f"c.{i}.*"))
+    for number in range(-(-tiny_survey.PROMPTS // group)):
+        mark = events.index(("replace", out / "run" / f"c.{number}"))
+        for folder in [out / name for name in names]:
+            file = next(folder.glob(f"c.{number}.*"))
             last = max(k for k, event in enumerate(events[:mark]) if event == ("replace", file))
             assert ("sync", folder) in events[last:mark], file
+    journaled = out / "run" / "journal"
+    records = [k for k, event in enumerate(events) if event == ("sync", journaled)]
+    assert len(records) == tiny_survey.PROMPTS  # one sync for each, and one for the name of the file
+    assert events[records[0] + 1] == ("sync", journaled.parent)
+    listed = events.index(("replace", out / "zarr.json"))  # zarr.json, which lists the run
+    assert ("sync", out) in events[listed : records[0]]
+    removed = events.index(("unlink", journaled))
+    assert removed > max(k for k, (what, _) in enumerate(events) if what == "replace")
+    assert ("sync", journaled.parent) in events[removed:]
 
 
 def test_open_results_refuses_damaged_and_missing_values(copy):
@@ -312,57 +565,56 @@ def test_a_complete_store_of_other_weights_under_the_same_name_is_refused(tiny, 
         tiny_survey.run(tiny_survey.named(tiny.name, dtype="bfloat16"), copy)
 
 
-def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, tmp_path, request):
+def test_an_interrupted_survey_of_several_prompts_a_pass_ends_the_same_bit_for_bit(tiny, group, tmp_path, request):
     """16 measurements in passes of three: every pass has three, and another size is refused."""
     whole, out, sizes = tmp_path / "whole.zarr", tmp_path / "survey.zarr", set()
     embeddings = tiny.network.get_input_embeddings()
     hook = embeddings.register_forward_hook(lambda module, ids, vectors: sizes.add(len(vectors)))
     request.addfinalizer(hook.remove)
-    tiny_survey.run(tiny, whole, batch=3)
+    tiny_survey.run(tiny, whole, group, batch=3)
 
     def interrupt(done, total, seconds):
         if done > 9:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tiny_survey.run(tiny, out, batch=3, progress=interrupt)
+        tiny_survey.run(tiny, out, group, batch=3, progress=interrupt)
     assert 0 < store.count(out) < tiny_survey.PROMPTS
     with pytest.raises(tg.InputError, match="made with batch 3, not 2"):
         tiny_survey.run(tiny, out, batch=2)
     tiny_survey.run(tiny, out)  # takes the batch of the store
     assert tiny_survey.files(out) == tiny_survey.files(whole)
     flip(next((out / "loss").glob("c.1.*")))  # measured in another place of a pass
-    with pytest.warns(UserWarning, match="text-1 is measured again"):
+    with pytest.warns(UserWarning, match="text-[15] is measured again"):
         tiny_survey.run(tiny, out)
     assert tiny_survey.files(out) == tiny_survey.files(whole)
     assert sizes - {2} == {3}  # a new model is examined with two prompts
 
 
-def test_a_packed_store_is_only_for_reading(tiny, tmp_path):
-    part, out = tmp_path / "part.zarr", tmp_path / "packed.zarr"
-
-    def interrupt(done, total, seconds):
-        if done == 9:  # three prompts of the four that are shuffled
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        tiny_survey.run(tiny, part, progress=interrupt)
-    results = tg.open_results(part)
+def test_a_packed_store_is_a_store_of_the_prompts_it_holds(tiny, begun, tmp_path):
+    out = tmp_path / "packed.zarr"
+    results = tg.open_results(begun)
     tg.export(results, out)
     (report,) = examine(out)
     assert report.is_sound and not report.missing and report.n_prompts == results.sizes["prompt"] < tiny_survey.PROMPTS
     xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
-    with pytest.raises(tg.InputError, match="another survey: its prompts are 3, not the 8"):
+    with pytest.raises(tg.InputError, match="another survey: its prompts are 5, not the 8"):
         tiny_survey.run(tiny, out)
-    held = tiny_survey.prompts()[: report.n_prompts]
-    before = tiny_survey.files(out)
-    with pytest.raises(tg.InputError, match="packed store, which is only for reading"):
-        tg.survey(
-            tiny_survey.named(tiny), held, tiny_survey.DEGREES, out, **{**tiny_survey.REQUEST, "n_shuffled": len(held)}
-        )
+    held, before = tiny_survey.prompts()[: report.n_prompts], tiny_survey.files(out)
+
+    def again():
+        tg.survey(tiny_survey.named(tiny), held, tiny_survey.DEGREES, out, **{**tiny_survey.REQUEST, "n_shuffled": 4})
+
+    again()  # nothing to measure
     assert tiny_survey.files(out) == before
     flip(out / "loss" / "c.0.0")
-    assert "damaged: loss/c.0.0 of prompt text-0" in lines(out) and "export it again" in lines(out)
+    assert "damaged: loss/c.0.0 of prompt text-0" in lines(out) and "starts anew once the store is deleted" in lines(
+        out
+    )
+    with pytest.warns(UserWarning, match="text-3.* is measured again"):
+        again()
+    assert tiny_survey.files(out).keys() == before.keys()
+    xr.testing.assert_identical(tg.open_results(out).drop_attrs(), results.drop_attrs())
 
 
 def test_a_packed_store_of_a_part_that_claims_the_whole(tiny, whole, tmp_path):
@@ -372,7 +624,7 @@ def test_a_packed_store_of_a_part_that_claims_the_whole(tiny, whole, tmp_path):
     set_attribute(tmp_path / "packed.zarr", "request", results.attrs["request"])
     assert "shape (3,), not (8,)" in lines(tmp_path / "packed.zarr")
     assert not examine(tmp_path / "packed.zarr")[0].is_sound
-    with pytest.raises(tg.InputError, match="packed store, which is only for reading"):
+    with pytest.raises(tg.InputError, match=r"metadata of .* are damaged: prompt has shape \(3,\), not \(8,\)"):
         tiny_survey.run(tiny, tmp_path / "packed.zarr")
 
 

@@ -1,29 +1,30 @@
-"""Checks of a store on disk: which prompts are complete, and which chunks are missing or damaged."""
+"""Checks of a store on disk: which prompts are complete, and which chunks and records are missing or damaged."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from .chunks import each_chunk, fault
-from .metadata import COORDINATES, open_arrays, runs
+from .journal import NAME, Journal
+from .metadata import COORDINATES, folder, open_arrays, runs
 
 if TYPE_CHECKING:
     import zarr
 
 
 class Fault(NamedTuple):
-    """A missing or damaged chunk."""
+    """A missing or damaged chunk, or a journal with damaged records."""
 
     file: str  #: below the store
-    prompts: slice | None  #: places of the prompts that it holds; None: of all
+    prompts: list[int] | None  #: places of the prompts that are known to be lost with it; None: of all
     what: str  #: "missing", "damaged", or why it is unreadable
 
 
 def measured(group: "zarr.Group") -> np.ndarray:
-    """Return which prompts of a store are complete.
+    """Return which prompts of a store are complete: those in its journal, and those in its chunks.
 
     A damaged mark counts as none, and so does one of a run that is not listed.
 
@@ -36,16 +37,54 @@ def measured(group: "zarr.Group") -> np.ndarray:
     -------
     numpy.ndarray of bool, shape (prompt,)
     """
-    run, folder = cast(Any, group["run"]), Path(cast(Any, group.store).root, group.path, "run")
+    with Journal(group) as journal:  # first: it may become chunks meanwhile
+        return (journal.runs >= 0) | in_chunks(group)
+
+
+def in_chunks(group: "zarr.Group") -> np.ndarray:
+    """Return which prompts are complete in the chunks, as :func:`measured`."""
+    run = cast(Any, group["run"])
     values = np.full(run.shape, -1)
-    sound = [prompts for chunk, prompts in each_chunk(run) if fault(folder / chunk) in (None, "missing")]
+    sound = [prompts for chunk, prompts in each_chunk(run) if fault(folder(group) / "run" / chunk) in (None, "missing")]
     for prompts in [slice(None)] if len(sound) == run.nchunks else sound:  # all at once where all are sound
         values[prompts] = run[prompts]
     return (values >= 0) & (values < len(runs(group)))
 
 
+def read(
+    journal: Journal, arrays: Mapping[str, Any], prompts: slice, damaged: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """Return the values of some prompts: those in the chunks, and over them those in the journal.
+
+    Parameters
+    ----------
+    journal : Journal
+    arrays : mapping of str to zarr.Array
+        The observables in the order of the store, and last ``run``.
+    prompts : slice
+        Their places.
+    damaged : collection of str
+        Names of arrays that cannot be read.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+    """
+    run = journal.runs[prompts]
+    values = {
+        name: np.full((len(run), *array.shape[1:]), array.fill_value, array.dtype)
+        if name in damaged or (run >= 0).all()
+        else array[prompts]
+        for name, array in arrays.items()
+    }
+    for row in np.flatnonzero(run >= 0).tolist():
+        journal.fill(prompts.start + row, [values[name][row] for name in arrays if name != "run"])
+    values["run"] = np.where(run >= 0, run, values["run"])
+    return values
+
+
 def faults(path: str | Path) -> list[Fault]:
-    """Find every missing or damaged chunk of the measured prompts.
+    """Find every missing or damaged chunk of the measured prompts, and damaged records of the journal.
 
     Parameters
     ----------
@@ -58,15 +97,18 @@ def faults(path: str | Path) -> list[Fault]:
     """
     path = Path(path)
     group, arrays = open_arrays(path)
-    done = measured(group)
-    found = []
+    with Journal(group) as journal:
+        journaled = journal.runs >= 0
+    found = [Fault(NAME, [], "damaged")] if journal.damaged else []
+    done = in_chunks(group) & ~journaled
     for name, array in sorted(arrays.items()):
         for chunk, prompts in each_chunk(array):
             is_shared = name in COORDINATES
             if not is_shared and not done[prompts].any() and not (name == "run" and (path / name / chunk).exists()):
                 continue
             if what := fault(path / name / chunk):
-                found.append(Fault(f"{name}/{chunk}", None if is_shared else prompts, what))
+                lost = prompts.start + np.flatnonzero(~journaled[prompts])
+                found.append(Fault(f"{name}/{chunk}", None if is_shared else lost.tolist(), what))
     return found
 
 

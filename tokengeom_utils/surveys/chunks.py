@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import zarr
 
 LEVEL = 9  #: compression level
-#: a chunk's file inside its array's folder: "c.PROMPT.0.0"
+PROMPTS = 128  #: prompts in a chunk of a new store
+#: a chunk's file inside its array's folder: "c.NUMBER.0.0"
 KEYS = {"name": "default", "separator": "."}
 
 
@@ -31,13 +32,16 @@ def each_chunk(array: "zarr.Array") -> Iterator[tuple[str, slice]]:
         yield chunk_name(start // step, array), slice(start, min(start + step, length))
 
 
-def write_chunk(file: Path, values: np.ndarray) -> None:
-    """Write a chunk, and wait until it is on the disk.
+def write_chunk(path: Path, array: "zarr.Array", start: int, values: np.ndarray) -> None:
+    """Write the chunk of an array of the store at ``path`` that begins at ``start``, and wait until it is on the disk.
 
-    The bytes are those of Zarr's codecs: bytes (little endian), zstd, and crc32c. Writing through zarr takes ten times
-    as long and does not wait for the disk.
+    The bytes are those of Zarr's codecs: bytes (little endian), zstd, and crc32c. Zarr itself does not wait for the
+    disk.
     """
-    data = bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, values.dtype.newbyteorder("<"))))
+    whole = np.full(array.chunks, array.fill_value, array.dtype.newbyteorder("<"))  # the last one is padded
+    whole[: len(values)] = values
+    data = bytes(Zstd(LEVEL).encode(whole))
+    file = path / array.basename / chunk_name(start // array.chunks[0], array)
     write(file, data + google_crc32c.value(data).to_bytes(4, "little"))
 
 

@@ -38,6 +38,7 @@ def complete(
     out: str | Path,
     client: "Client | None" = None,
     progress: Callable[[int, int, float], object] | None = None,
+    moved: Callable[[int], object] = lambda prompts: None,
 ) -> "xr.Dataset":
     """Measure what a store lacks of a survey.
 
@@ -50,6 +51,8 @@ def complete(
         Measure on its workers.
     progress : callable, optional
         See :func:`tokengeom_utils.survey`.
+    moved : callable
+        See :meth:`~tokengeom_utils.surveys.store.Store.fold`.
 
     Returns
     -------
@@ -79,6 +82,12 @@ def complete(
                         failed[place] = row
                     else:
                         writer.put(place, row, made)
+        lost = 0 if store.fold(moved) or failed else int((~store.done()).sum())
+    if lost:
+        raise PartialSurvey(
+            f"{lost} of {len(plan.prompts)} prompts were damaged on the disk while the survey ran; rerun it to measure "
+            "them again"
+        )
     if failed:
         i, why = next(iter(failed.items()))
         raise PartialSurvey(
@@ -104,20 +113,16 @@ class _Progress:
 
 
 def _mend(store: Store) -> None:
-    """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk measured again."""
+    """Rewrite damaged coordinates, and have prompts with a damaged or missing chunk or record measured again."""
     for file, prompts, what in faults(store.path):
         if prompts is None:
-            warnings.warn(
-                f"{store.path}: {file} is {what}; it follows from the request and is written again", stacklevel=4
-            )
+            then = "it follows from the request and is written again"
             store.mend(file.split("/")[0])
-            continue
-        warnings.warn(
-            f"{store.path}: {file} is {what}; prompt "
-            f"{', '.join(p.id for p in store.prompts[prompts])} is measured again",
-            stacklevel=4,
-        )
-        store.forget(range(prompts.start, prompts.stop))
+        else:
+            ids = ", ".join(store.prompts[i].id for i in prompts)
+            then = f"prompt {ids} is measured again" if ids else "what is lost with it is measured again"
+            store.forget(prompts)
+        warnings.warn(f"{store.path}: {file} is {what}; {then}", stacklevel=4)
 
 
 def _measure(

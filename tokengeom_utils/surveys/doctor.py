@@ -10,9 +10,11 @@ import numpy as np
 from ..errors import InputError
 from ..paths import local_path
 from ..schema import OBSERVABLES, SCHEMA, Observable
-from .checks import faults, measured
+from .checks import faults, measured, read
+from .chunks import PROMPTS
 from .fit import misfits
-from .metadata import attributes, check_is_group, exists, open_arrays, open_group, runs, variables
+from .journal import NAME, Journal
+from .metadata import COORDINATES, attributes, check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import Request, coordinates, group_name
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Report(NamedTuple):
 
 
 def examine(path: str | Path) -> list[Report]:
-    """Check every chunk and every value of a store.
+    """Check every chunk, every record of the journal, and every value of a store.
 
     A store that lacks observables which later versions added is sound, and so is one with observables of a newer
     version; the values of the latter are not checked.
@@ -135,18 +137,19 @@ def _examine_one(path):
         return Report(
             path, about, len(ids), tuple(ids), wrong, remedy="its arrays do not fit its request: measure it again"
         )
-    found = tuple((file, tuple(ids if prompts is None else ids[prompts]), what) for file, prompts, what in faults(path))
-    is_packed = arrays["run"].chunks[0] > 1
+    found = tuple(
+        (file, tuple(ids if prompts is None else (ids[i] for i in prompts)), what)
+        for file, prompts, what in faults(path)
+    )
     return Report(
         path,
         about,
         len(ids),
         tuple(np.array(ids)[~measured(group)].tolist()),
         found,
-        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found})),
-        remedy="export it again from the store it was made from"
-        if is_packed
-        else "rerun the command that made the survey: it measures prompts with a missing or damaged chunk again",
+        tuple(_oddities(group, arrays, request, {file.split("/")[0] for file, *_ in found if file != NAME})),
+        remedy="rerun the command that made the store: a survey measures these prompts again, and an export or a merge "
+        "starts anew once the store is deleted",
         unknown=tuple(name for name in variables(group) if name not in OBSERVABLES),
     )
 
@@ -157,16 +160,20 @@ def _oddities(group: "zarr.Group", arrays: dict[str, Any], request: Request, dam
     for name, (_, wanted) in coordinates(request, [""] * len(ids), arrays["layer"].size).items():
         if name not in {"domain", *damaged} and not np.array_equal(arrays[name][:], wanted):
             yield f"{name} does not follow from the request"
-    n_runs, run = len(runs(group)), np.array([]) if "run" in damaged else arrays["run"][:]
-    for i in np.flatnonzero((run >= n_runs) | (run < -1)):
-        yield f"prompt {ids[i]} was measured by run {run[i]}, but the number of runs is {n_runs}"
-    expected = np.zeros((len(ids), len(request["shuffles"])), bool)
-    for i in np.flatnonzero(done):
-        expected[i] = [degree == 0 or i < request["n_shuffled"] for degree in request["shuffles"]]
-    for name in variables(group):
-        if name in OBSERVABLES and name not in damaged:
-            for place, s, kind in _impossible(OBSERVABLES[name], arrays[name][:], expected):
-                yield f"{name} of prompt {ids[place]} at degree {request['shuffles'][s]} is {kind}"
+    n_runs, degrees = len(runs(group)), np.array(request["shuffles"])
+    expected = done[:, None] & ((degrees == 0) | (np.arange(len(ids))[:, None] < request["n_shuffled"]))
+    observed = {name: array for name, array in arrays.items() if name not in COORDINATES}
+    step = max(arrays["run"].chunks[0], PROMPTS)
+    with Journal(group) as journal:
+        for part in (slice(start, min(start + step, len(ids))) for start in range(0, len(ids), step)):
+            values = read(journal, observed, part, damaged)
+            run = values.pop("run") if "run" not in damaged else np.array([])
+            for i in np.flatnonzero((run >= n_runs) | (run < -1)).tolist():
+                yield f"prompt {ids[part][i]} was measured by run {run[i]}, but the number of runs is {n_runs}"
+            for name in values:
+                if name in OBSERVABLES and name not in damaged:
+                    for i, s, kind in _impossible(OBSERVABLES[name], values[name], expected[part]):
+                        yield f"{name} of prompt {ids[part][i]} at degree {degrees[s]} is {kind}"
 
 
 def _impossible(row: Observable, values: np.ndarray, expected: np.ndarray) -> Iterator[tuple[int, int, str]]:

@@ -19,7 +19,7 @@ NO_SYNC = {
     for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EACCES", "EPERM", "EISDIR")
     if hasattr(errno, name)
 }
-PATIENCE = (0.01, 0.04, 0.15, 0.5)  #: seconds between the attempts to rename a file that another program has open
+PATIENCE = (0.01, 0.04, 0.15, 0.5)  #: seconds between the attempts to change a file that another program has open
 
 
 def write(file: Path, data: bytes) -> None:
@@ -39,13 +39,23 @@ def replace(old: Path, new: Path) -> None:
     On Windows this fails while another program, such as a reader of the survey or a virus scanner, has the file open;
     it is tried again for a moment.
     """
+    _patiently(lambda: os.replace(old, new))
+
+
+def remove(file: Path) -> None:
+    """Remove a file, if it is there, and wait until its name is gone from the disk."""
+    _patiently(lambda: file.unlink(missing_ok=True))
+    sync(file.parent)
+
+
+def _patiently(act):
+    """Call a function, again for a moment where Windows refuses it because of a file that is open elsewhere."""
     for seconds in PATIENCE:
         try:
-            os.replace(old, new)
-            return
+            return act()
         except PermissionError:
             time.sleep(seconds)
-    os.replace(old, new)
+    return act()
 
 
 def sync(path: Path) -> None:

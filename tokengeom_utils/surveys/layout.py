@@ -1,7 +1,7 @@
 """New stores: coordinates, attributes and empty arrays, prepared aside and put in place at once.
 
-A survey's own store has one chunk per prompt in every array. A packed store has one chunk per array: it takes few
-files and little space, and is only read.
+A new store has chunks of 128 prompts, so that a damaged one costs as many, and a million prompts need 8,000 files per
+array. A packed store has one chunk per array. Older stores have one per prompt.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..prompts.load import Prompt
 from ..schema import OBSERVABLES, SCHEMA
-from .chunks import KEYS, codecs, every_chunk
+from .chunks import KEYS, PROMPTS, codecs, every_chunk
 from .files import put_in_place, scratch, sync_tree
 from .fit import check_free, misfits
 from .metadata import COORDINATES, attributes, exists, open_group, set_attribute
@@ -76,7 +76,7 @@ def create(
     values = coordinates(request, [prompt.domain for prompt in prompts], n_layers)
     labels = xr.Dataset(coords={name: (*pair, COORDINATES[name]) for name, pair in values.items()}, attrs=made)
     fresh = scratch(path)
-    _lay_out(fresh, labels, arrays, prompts_in_chunk=1)
+    _lay_out(fresh, labels, arrays, prompts_in_chunk=min(PROMPTS, len(prompts)))
     put_in_place(fresh, path)
 
 

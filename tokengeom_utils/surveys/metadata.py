@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import InputError
 from ..schema import UNRECORDED
@@ -85,6 +85,11 @@ def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> "zarr.Group"
         raise InputError(f"{error.filename or path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
+
+
+def folder(group: "zarr.Group") -> Path:
+    """Return the folder of a store on this machine."""
+    return Path(cast(Any, group.store).root, group.path)
 
 
 def attributes(group: "zarr.Group") -> dict[str, Any]:

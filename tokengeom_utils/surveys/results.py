@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..models.bundled import BUNDLED, WEIGHTS
 from ..paths import data_path, local_path
 from ..schema import OBSERVABLES, SCHEMA
 from .checks import absent
-from .metadata import check_is_group, exists, open_arrays, open_group, variables
+from .journal import Journal
+from .metadata import check_is_group, exists, open_arrays, open_group, runs, variables
 from .request import UNRECORDED
 
 if TYPE_CHECKING:
@@ -75,14 +78,20 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     path = survey_path(path)
     group = _open_checked(path)
     arrays = open_arrays(path)[1]
-    try:
-        results = xr.open_zarr(path, consolidated=False, chunks=None)
-        run = results.run.load()  # before the values: a writer marks a prompt when all its values are in place
-        done = ((run >= 0) & (run < len(json.loads(results.attrs["runs"])))).values
-        results = (results if done.all() else results.isel(prompt=done)).load()
-    except Exception as error:  # zarr raises whatever its codecs raise
-        raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
-    if chunk := absent(path, arrays, done):  # zarr would read it as NaN
+    with Journal(group) as journal:  # first: it may become chunks meanwhile
+        try:
+            results = xr.open_zarr(path, consolidated=False, chunks=None)
+            run = results.run.load()  # before the values: a writer marks a prompt when all its values are in place
+            journaled = journal.runs >= 0
+            held = ((run >= 0) & (run < len(runs(group)))).values & ~journaled
+            results = results.isel(prompt=held | journaled).load()
+            for row, place in enumerate(np.flatnonzero(held | journaled).tolist()):
+                if journaled[place]:
+                    journal.fill(place, [results[name].values[row] for name in variables(group)])
+                    results.run.values[row] = journal.runs[place]
+        except Exception as error:  # zarr raises whatever its codecs raise
+            raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
+    if chunk := absent(path, arrays, held):  # zarr would read it as NaN
         raise InputError(f"{path} is damaged ({chunk} is missing): run  tokengeom doctor {path}")
     if set(OBSERVABLES) <= set(variables(group)):
         return results

@@ -3,6 +3,7 @@
 :func:`survey` measures in this process or on a cluster. An interrupted survey resumes where it stopped.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,8 @@ def survey(
     """Measure many prompts at many degrees of shuffling into one Zarr store, resuming what the store already holds.
 
     Prompts are written in their order, at most 16 behind the measurements; when a survey is interrupted, those first.
-    Missing or damaged chunks are measured again. Whatever stops a survey, a second run ends with the same store as a
-    run that was never stopped.
+    Once all are there, they are moved into the chunks of the store. Missing or damaged chunks are measured again.
+    Whatever stops a survey, a second run ends with the same store as a run that was never stopped.
 
     Parameters
     ----------
@@ -269,13 +270,23 @@ def _run_model(parameters, out, client, quiet, onlookers):
     n_prompts, n_shuffled = len(plan.prompts), plan.request["n_shuffled"]
     total = n_prompts + n_shuffled * len({*plan.request["shuffles"]} - {0})
 
+    held, look = 0, 0.0
+
     def progress(done, left, each):
-        note = f"({each:.2g} s each, prompts done: {count(out)})" if done else ""
+        nonlocal held, look
+        now = time.monotonic()
+        if now >= look or done == left:
+            held = count(out)
+            look = now + 100 * (time.monotonic() - now)  # of a large store this takes seconds
+        note = f"({each:.2g} s each, prompts done: {held})" if done else ""
         advance(total - left + done, note)
+
+    def moved(prompts):
+        advance(total, f"(prompts moved into chunks: {prompts})")
 
     with track(f"survey: {n_prompts} prompts, {n_shuffled} of them shuffled", total, quiet) as advance:
         try:
-            return complete(plan, out, client, progress)
+            return complete(plan, out, client, progress, moved)
         except KeyboardInterrupt:
             if not exists(out):  # stopped before the first prompt was stored
                 raise

@@ -1,16 +1,16 @@
-"""The store of a survey: a Zarr group that is written prompt by prompt and never loses a finished prompt.
+"""The store of a survey: a Zarr group, and a journal beside it that never loses a finished prompt.
 
-Every array has one chunk per prompt, and every chunk ends with its CRC-32C checksum. A prompt is written in three
-steps: its chunks, each put in place as a whole; their sync to the disk; and last its mark in the array ``run``, the
-number of the run that measured it (-1: not measured). Whenever the writer stops, a prompt is either complete or absent.
+A finished prompt is appended to the journal and synced to the disk. When all are there, they are moved into the chunks
+of the arrays, of which each is put in place as a whole and ends with its CRC-32C checksum; that of the array ``run``,
+the number of the run that measured each prompt (-1: not measured), comes last, and then the journal is removed.
+Whenever the writer stops, a prompt is either complete or absent.
 
 Only one process writes a store at a time; a lock beside it keeps others out.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,14 @@ from ..errors import InputError
 from ..paths import local_path
 from ..prompts.load import Prompt
 from ..schema import OBSERVABLES
-from .checks import measured
-from .chunks import chunk_name, every_chunk, write_chunk
-from .files import sweep, sync, sync_tree
+from .checks import measured, read
+from .chunks import chunk_name, each_chunk, every_chunk, write_chunk
+from .files import remove, sweep, sync_tree
 from .fit import check_same, misfits
+from .journal import NAME, Journal, append
 from .layout import UNIFORM, create
 from .lock import StoreLock
-from .metadata import attributes, exists, open_arrays, runs, set_attribute, variables
+from .metadata import COORDINATES, attributes, exists, open_arrays, open_group, runs, set_attribute, variables
 from .request import Request, coordinates
 
 if TYPE_CHECKING:
@@ -73,27 +74,20 @@ class Store:
             check_same(self.path, request)  # another run may have made it in between
             if exists(self.path):
                 self._open()
-            self._threads = exits.enter_context(ThreadPoolExecutor(8))
             self._exit = exits.pop_all()
 
     def _open(self):
         """Open the arrays, and check that they fit the request."""
         self._group, self._arrays = open_arrays(self.path, "r+")
         self._runs = runs(self._group)
-        for name, found, wanted in misfits(self._arrays, self.request):
-            if found[1:] != wanted[1:]:
-                raise InputError(
-                    f"the metadata of {self.path} are damaged: {name} has shape {found}, not {wanted}; "
-                    "delete the store or choose another --out"
-                )
-        if any(
-            self._arrays[name].shape[0] != len(self.prompts) or self._arrays[name].chunks[0] != 1
-            for name in (*self.variables, "run")
-        ):
+        if wrong := next(misfits(self._arrays, self.request), None):
             raise InputError(
-                f"{self.path} is a packed store, which is only for reading: resume the store it was "
-                "exported from, or choose another --out"
+                f"the metadata of {self.path} are damaged: {wrong.name} has shape {wrong.found}, not {wrong.wanted}; "
+                "delete the store or choose another --out"
             )
+        for name, array in self._arrays.items():
+            if name not in COORDINATES and array.chunks != (self._arrays["run"].chunks[0], *array.shape[1:]):
+                raise InputError(f"{self.path} cannot be resumed: the chunks of {name} are cut differently")
 
     def _lock(self, exits):
         """Keep other writers out until the exit, and remove what a killed writer left behind."""
@@ -123,14 +117,13 @@ class Store:
 
     def done(self) -> np.ndarray:
         """Return which prompts are complete, as an array of bool, shape (prompt,)."""
-        return measured(self._group) if self._group is not None else np.zeros(len(self.prompts), bool)
+        return measured(open_group(self.path)) if self._group is not None else np.zeros(len(self.prompts), bool)
 
     def forget(self, prompts: Iterable[int]) -> None:
-        """Mark the prompts at these places as not measured."""
-        folder = self.path / "run"
-        for i in prompts:
-            (folder / chunk_name(i, self._arrays["run"])).unlink(missing_ok=True)
-        sync(folder)
+        """Mark the prompts at these places as not measured, and with them the others in their chunks."""
+        run = self._arrays["run"]
+        for number in {i // run.chunks[0] for i in prompts}:
+            remove(self.path / "run" / chunk_name(number, run))
 
     def mend(self, name: str) -> None:
         """Rewrite a coordinate; all of them follow from the request and the prompts."""
@@ -183,14 +176,33 @@ class Store:
             self._open()
         self.match(provenance)
         run = self._run(provenance)
-        # In threads: the disk syncs many files at once.
-        list(self._threads.map(lambda name: self._put(name, i, row[name]), self.variables))
-        self._put("run", i, run)
+        values = np.concatenate([np.asarray(row[name], float).ravel() for name in self.variables])
+        append(self.path, i, run, values)
 
-    def _put(self, name, i, values):
-        """Write the chunk of one prompt."""
-        array = self._arrays[name]
-        write_chunk(self.path / name / chunk_name(i, array), np.asarray(values, array.dtype))
+    def fold(self, moved: Callable[[int], object] = lambda prompts: None) -> bool:
+        """Move the prompts of the journal into the chunks, if all are there; stopped anywhere, it can be repeated.
+
+        Parameters
+        ----------
+        moved : callable
+            Called with the number of prompts that are in chunks so far.
+
+        Returns
+        -------
+        bool
+            Whether all prompts are in chunks now.
+        """
+        if not self.done().all():
+            return False
+        arrays = {name: array for name, array in self._arrays.items() if name not in COORDINATES}
+        with Journal(open_group(self.path)) as journal:
+            for _, prompts in each_chunk(arrays["run"]):
+                if (journal.runs[prompts] >= 0).any():
+                    for name, values in read(journal, arrays, prompts).items():  # run last
+                        write_chunk(self.path, arrays[name], prompts.start, values)
+                    moved(prompts.stop)
+        remove(self.path / NAME)
+        return True
 
     def _run(self, provenance):
         """Return the number of the run with this provenance; record the run if it is new."""
@@ -202,5 +214,5 @@ class Store:
 
 
 def count(path: str | Path) -> int:
-    """Return the number of prompts in a store that is being written, from the file names of their marks."""
-    return sum(name.startswith("c.") for name in os.listdir(Path(path, "run"))) if exists(path) else 0
+    """Return the number of prompts in a store that is being written."""
+    return int(measured(open_group(path)).sum()) if exists(path) else 0
