@@ -117,14 +117,17 @@ def kill(kind, folder, rows_file, table, n, kills):
 
 
 def harm(kind, folder, table, n, of, trials):
-    """Flip a random bit of a store of ``n`` of ``of`` prompts, or remove a random file: prompts lost or wrong."""
+    """Flip a random bit of a store of ``n`` of ``of`` prompts, or remove a random file: prompts lost or wrong.
+
+    The metadata of Zarr are left alone: without them no store can be opened until they are restored.
+    """
     store = CANDIDATES[kind](folder, of, table[0])
     for i in range(n):
         store.write(i, table[i % len(table)])
     if n == of:
         store.finish()
     store.close()
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "zarr.json"]
     sizes, generator = [path.stat().st_size for path in files], random.Random(1)
     found = {"prompts": n, "of": of, "trials": trials}
     for what in ("flipped bit", "lost file"):
