@@ -184,13 +184,16 @@ def _from_one_state(model: LanguageModel) -> Iterator[None]:
 
 
 def _dealt(weights: torch.Tensor, visible: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Deal the weights (head, token, token) of each row to the visible tokens but the first and the row's own."""
+    """Deal the weights (head, token, token) of each row to the tokens that it sees, but the first and its own.
+
+    ``visible`` has one matrix for each head, or one for all.
+    """
     token = torch.arange(weights.shape[-1], device=weights.device)
     free = visible & (token > 0) & (token != token[:, None])
     draw = torch.rand(weights.shape, generator=generator).to(weights.device)
     # both orders end with the tokens that are not free, in one order, so these keep their weights
     drawn = torch.where(free, draw, 2.0).argsort(dim=-1, stable=True)
-    places = (~free).byte().argsort(dim=-1, stable=True)
+    places = (~free).byte().argsort(dim=-1, stable=True).expand_as(weights)
     return torch.empty_like(weights).scatter(-1, places, weights.gather(-1, drawn))
 
 
@@ -211,10 +214,10 @@ def _replaced(model: LanguageModel, seen: list[Any], seed: int) -> Iterator[None
         hidden = torch.zeros_like(scores) if attention_mask is None else attention_mask[REAL].float()
         weights = (scores + hidden).softmax(-1)
         seen.append((torch.special.entr(weights).sum(-1).exp().cpu(), weights[..., 0].cpu()))
-        visible = (hidden == 0).expand_as(weights)
+        visible = hidden == 0
         rest = weights.clone()
         rest[..., 0] = 0
-        even = visible / visible.sum(-1, keepdim=True)
+        even = (visible / visible.sum(-1, keepdim=True)).expand_as(weights)
         mixes = torch.stack([weights, even, _dealt(weights, visible, generator), rest]).to(value.dtype)
         return torch.cat([mixes @ value, value[None]]).transpose(1, 2).contiguous(), None
 
