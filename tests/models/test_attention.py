@@ -46,6 +46,35 @@ def test_the_other_outputs_average_the_values_as_they_claim():
     assert (parts.uniform - parts.output).norm() > 0.01 * parts.output.norm()
 
 
+def test_dealt_weights_are_those_of_the_row_at_other_visible_tokens():
+    weights = torch.rand(3, 12, 12, generator=torch.Generator().manual_seed(1)).tril()
+    visible = torch.ones(12, 12, dtype=torch.bool).tril().triu(-6).expand_as(weights)  # a window of seven
+    visible = visible.clone().index_fill_(-1, torch.tensor(0), True)
+    weights = torch.where(visible, weights, 0)
+    dealt = attention._dealt(weights, visible, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(dealt.sort(-1).values, weights.sort(-1).values, atol=0, rtol=0)
+    assert torch.equal(dealt[..., 0], weights[..., 0])
+    assert torch.equal(dealt.diagonal(dim1=-2, dim2=-1), weights.diagonal(dim1=-2, dim2=-1))
+    assert (dealt[~visible] == 0).all() and (dealt != weights).any(-1)[:, 7:].all()
+    at = torch.stack([attention._dealt(weights, visible, torch.Generator().manual_seed(k)) for k in range(600)])
+    expected = weights[0, 11, 5:11].mean()  # every weight is as likely at every free token
+    torch.testing.assert_close(at[:, 0, 11, 5:11].mean(0), expected.expand(6), atol=0.06, rtol=0)
+
+
+@torch.inference_mode()
+def test_with_dealt_weights_a_token_averages_the_same_values_otherwise():
+    model, ids = tiny(hf.LlamaConfig(**SIZES), 3.0), torch.arange(20) * 3
+    parts = tg.attention_parts(model, ids, seed=5)
+    for others, same in (
+        (tg.attention_parts(model, ids, seed=5), True),
+        (tg.attention_parts(model, ids, seed=6), False),
+    ):
+        assert torch.equal(parts.dealt, others.dealt) is same and torch.equal(parts.output, others.output)
+    # tokens with no more than one token between the first and themselves have nothing to deal
+    torch.testing.assert_close(parts.dealt[:, :3], parts.output[:, :3], atol=1e-5, rtol=1e-4)
+    assert (parts.dealt - parts.output)[:, 3:].norm() > 0.01 * parts.output.norm()
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
 def test_a_token_with_itself_alone_does_not_see_the_others(config):
     model, ids = tiny(config, 2.0), torch.arange(24) * 4 % 97

@@ -273,7 +273,7 @@ def test_a_reader_sees_what_the_page_says(opened, text, settings):
 
 
 def test_other_seeds_show_it_too(opened):
-    """Most, where the page says so, and all where it does not; one more than twice the wait for one more beta."""
+    """As many as the page says, and all where it says nothing; more than twice the wait for one more beta."""
     visit, links = opened(), dict(LINK.findall(PAGE))
     seeds = range(2, 8)
     ends = {
@@ -283,6 +283,16 @@ def test_other_seeds_show_it_too(opened):
     assert set(ends["Weak attention"]) == {1}
     assert ends["Sharp attention"].count(3) > 3 and set(ends["Sharp attention"]) <= {2, 3}
     assert ends["A ring that breaks"].count(3) > 3 and set(ends["A ring that breaks"]) <= {2, 3}
+    wide, flat = (
+        [finished(visit, f"{links[text]}&seed={seed}") for seed in seeds] for text in ("64 dimensions", "two")
+    )
+    assert all(follows(run, 0.2) for run in wide) and not any(follows(run, 0.5) for run in flat)
+    sharper = [finished(visit, f"{links['64 dimensions'].replace('beta=3', 'beta=5')}&seed={seed}") for seed in seeds]
+    assert sum(follows(run, 0.1) for run in sharper) <= len(seeds) / 2
+    ends = [
+        finished(visit, f"{links['An energy that only grows']}&seed={seed}")["seen"]["groups"][-1] for seed in seeds
+    ]
+    assert set(ends) == {1, 2}
     assert mf.clustering_time(2, 9.0) > 2 * mf.clustering_time(2, 8.0)
 
 

@@ -23,7 +23,7 @@ from .passes import input_of, output_of, run_backbone
 #: the name under which transformers finds the attention of this module while it runs
 NAME = "tokengeom_parts"
 #: the first of the copies of the pass is the real one; the others are those of :func:`_replaced`
-REAL, COPIES = 0, 4
+REAL, COPIES = 0, 5
 
 
 class AttentionParts(NamedTuple):
@@ -39,6 +39,9 @@ class AttentionParts(NamedTuple):
         Output of attention.
     uniform : torch.Tensor, shape (layer, token, feature)
         Its output if every token attended evenly to all tokens that it may attend to.
+    dealt : torch.Tensor, shape (layer, token, feature)
+        Its output if the weights of a token, except those of the first token and of the token itself, were dealt at
+        random to the tokens that it may attend to: as sharp, but it does not choose.
     without_first : torch.Tensor, shape (layer, token, feature)
         Its output if the first token added nothing, all other weights being as they are.
     itself : torch.Tensor, shape (layer, token, feature)
@@ -61,22 +64,25 @@ class AttentionParts(NamedTuple):
     first: torch.Tensor
     output: torch.Tensor
     uniform: torch.Tensor
+    dealt: torch.Tensor
     without_first: torch.Tensor
     itself: torch.Tensor
 
 
 @torch.inference_mode()
-def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -> AttentionParts:
+def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor, seed: int = 0) -> AttentionParts:
     """Run a prompt through a model, and compute in every layer what its attention weights do to its output.
 
-    Four copies of the prompt run at once. All of them enter each layer with the states of the first, the real one; in
-    the attention of the second all weights of a token are equal, in that of the third the first token has none, and in
-    that of the fourth every token attends to itself alone.
+    Five copies of the prompt run at once. All of them enter each layer with the states of the first, the real one; in
+    the attention of the second all weights of a token are equal, in that of the third they are dealt to other tokens,
+    in that of the fourth the first token has none, and in that of the fifth every token attends to itself alone.
 
     Parameters
     ----------
     model : LanguageModel
     token_ids : array_like of int, shape (token,)
+    seed : int
+        Of the deal.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def attention_parts(model: LanguageModel, token_ids: ArrayLike | torch.Tensor) -
     weights: list[Any] = []
     with _keeping(model, own):
         run_backbone(model.network, model.anatomy.backbone, ids)
-    with _replaced(model, weights), _keeping(model, copies), _from_one_state(model):
+    with _replaced(model, weights, seed), _keeping(model, copies), _from_one_state(model):
         run_backbone(model.network, model.anatomy.backbone, ids.expand(COPIES, -1))
     wanted, found = torch.cat(own), torch.stack(copies, 1)
     off, limit = (found[REAL] - wanted).abs().max(), 1e3 * torch.finfo(model.network.dtype).eps * wanted.abs().max()
@@ -177,11 +183,27 @@ def _from_one_state(model: LanguageModel) -> Iterator[None]:
         yield
 
 
+def _dealt(weights: torch.Tensor, visible: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Deal the weights (head, token, token) of each row to the tokens that it sees, but the first and its own.
+
+    ``visible`` has one matrix for each head, or one for all.
+    """
+    token = torch.arange(weights.shape[-1], device=weights.device)
+    free = visible & (token > 0) & (token != token[:, None])
+    draw = torch.rand(weights.shape, generator=generator).to(weights.device)
+    # both orders end with the tokens that are not free, in one order, so these keep their weights
+    drawn = torch.where(free, draw, 2.0).argsort(dim=-1, stable=True)
+    places = (~free).byte().argsort(dim=-1, stable=True).expand_as(weights)
+    return torch.empty_like(weights).scatter(-1, places, weights.gather(-1, drawn))
+
+
 @contextmanager
-def _replaced(model: LanguageModel, seen: list[Any]) -> Iterator[None]:
+def _replaced(model: LanguageModel, seen: list[Any], seed: int) -> Iterator[None]:
     """Replace the attention of a network by one that weighs its copies differently and keeps the real weights."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    generator = torch.Generator().manual_seed(seed)
 
     def attend(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **_: Any
@@ -192,10 +214,11 @@ def _replaced(model: LanguageModel, seen: list[Any]) -> Iterator[None]:
         hidden = torch.zeros_like(scores) if attention_mask is None else attention_mask[REAL].float()
         weights = (scores + hidden).softmax(-1)
         seen.append((torch.special.entr(weights).sum(-1).exp().cpu(), weights[..., 0].cpu()))
-        visible = (hidden == 0).float().expand_as(weights)
+        visible = hidden == 0
         rest = weights.clone()
         rest[..., 0] = 0
-        mixes = torch.stack([weights, visible / visible.sum(-1, keepdim=True), rest]).to(value.dtype)
+        even = (visible / visible.sum(-1, keepdim=True)).expand_as(weights)
+        mixes = torch.stack([weights, even, _dealt(weights, visible, generator), rest]).to(value.dtype)
         return torch.cat([mixes @ value, value[None]]).transpose(1, 2).contiguous(), None
 
     before = model.network.config._attn_implementation

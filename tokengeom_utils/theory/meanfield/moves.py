@@ -9,9 +9,10 @@ from .sphere import to_sphere
 
 
 def dealt_moves(moves: torch.Tensor, draws: int = 1, seed: int = 0) -> torch.Tensor:
-    """Deal the moves of a cloud to its tokens at random: the same moves, each at a wrong token.
+    """Deal the moves of a cloud to its tokens at random: the same moves, at wrong tokens.
 
     What a cloud does under these moves does not depend on where a token stood when it got its move.
+    A deal is a random permutation, so one token, on average, keeps its own.
 
     Parameters
     ----------
