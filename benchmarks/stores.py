@@ -294,6 +294,53 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
+def scheduler(folder, n):
+    """Hand ``n`` tasks that cost nothing to two workers, as a survey does: memory of the scheduler, seconds of a task.
+
+    The tasks and what they return have the size of a prompt at one degree.
+    """
+    import psutil
+    from distributed import Client
+
+    from tokengeom_utils.surveys.crowd import Crowd
+
+    file, row = folder / "scheduler.json", np.zeros(sum(values[:1].size for values in rows()[0].values()))
+    commands = (
+        ["dask_scheduler", "--port", "0", "--no-dashboard"],
+        ["dask_worker", "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)],
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{name}", *options, "--scheduler-file", str(file)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name, *options in commands
+    ]
+    try:
+        while not file.exists():
+            time.sleep(0.1)
+        with Client(scheduler_file=str(file)) as client:
+            client.wait_for_workers(2)
+            crowd, memory = Crowd(client), psutil.Process(started[0].pid)
+            crowd.wait()
+            list(crowd.map(np.copy, ((row,) for _ in range(100))))
+            before, start = memory.memory_info().rss / 1e6, time.perf_counter()
+            assert sum(len(copy) == len(row) for _, copy in crowd.map(np.copy, ((row,) for _ in range(n)))) == n
+            each = (time.perf_counter() - start) / n
+            return {
+                "tasks": n,
+                "megabytes of the scheduler, before": before,
+                "megabytes of the scheduler, after": memory.memory_info().rss / 1e6,
+                "seconds of a task": each,
+            }
+    finally:
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait()
+
+
 def in_a_process(n, folder):
     """Rehearse in a process of its own, whose memory is measured."""
     command = [sys.executable, __file__, "--rehearse", str(n), str(folder)]
@@ -357,6 +404,8 @@ def main():
             say(f"rehearsing {prompts} prompts ...")
             results["rehearsals"].append(in_a_process(prompts, quickly / str(prompts)))
             shutil.rmtree(quickly / str(prompts))
+        say("handing out tasks ...")
+        results["scheduler"] = scheduler(quickly, 200 if options.quick else 20_000)
     results["growth"] = growth(results["rehearsals"])
     results["provenance"]["load after"] = round(os.getloadavg()[0], 2)
     common.write("stores", options.quick, results, tables(common.rounded(results)))
@@ -411,6 +460,11 @@ def tables(results):
                 ]
                 for name in names
             ],
+        ),
+        (
+            "Dask: tasks that cost nothing, on two workers",
+            list(results["scheduler"]),
+            [[number(value) for value in results["scheduler"].values()]],
         ),
     ]
 
