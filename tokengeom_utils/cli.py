@@ -470,13 +470,14 @@ def collect(
 
 def _totals(lines):
     """The points of each student and chapter."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for heading in ("student", "chapter", "points", "of", "to be read"):
         table.add_column(heading, justify="left" if heading in ("student", "chapter") else "right")
     for student, chapter, points, most, to_read in lines:
-        table.add_row(student, chapter, f"{points:g}", f"{most:g}", str(to_read or "-"))
+        table.add_row(escape(student), chapter, f"{points:g}", f"{most:g}", str(to_read or "-"))
     return table
 
 

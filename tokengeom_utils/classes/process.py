@@ -20,6 +20,7 @@ import torch
 from ..check import answer as checking
 from ..check.attempt import Elsewhere, Hint
 from ..check.cosine_similarity import Work
+from ..paths import cache_path
 from .sandbox import PROCESSES, has_namespaces, isolated_command
 from .wire import Broken, answered, ask
 from .worker import Function
@@ -31,7 +32,7 @@ EVERY = 0.3
 #: How many answers are read before they are asked for; there should be none.
 AHEAD = 4
 #: The environment that it gets; anything else, such as a token, stays with the teacher.
-KEPT = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TOKENGEOM_CACHE", "COMSPEC", "PATHEXT")
+KEPT = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "COMSPEC", "PATHEXT")
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from tokengeom_utils.classes import worker; "
 
 
@@ -50,7 +51,7 @@ class Process:
         folder = self.folder.name
         own = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | dict.fromkeys(own, folder)
-        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "TOKENGEOM_CACHE": str(cache_path().absolute())}
         command = [sys.executable, "-I", "-B", "-c", f"{CODE}worker.main(*sys.argv[1:])", json.dumps(_search_path())]
         command = isolated_command([*command, folder, str(self.memory), str(int(has_namespaces()))])
         self.process = subprocess.Popen(
@@ -155,7 +156,7 @@ class Process:
             raise Hint(str(found["hint"]))
         try:
             return self._result(found, args, work)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Broken(f"no result: {error}") from None
 
     def _result(self, found: dict[str, Any], args: tuple[Any, ...], work: Work | None) -> Any:
@@ -213,9 +214,10 @@ class Remote(Elsewhere):
 
 
 def _memory(process: psutil.Process) -> int:
-    """The bytes that would be free if a process ended, so that what forks share counts once; 0 if it has just ended."""
+    """The bytes of a process, where of what several share each counts a part, on Linux; 0 if it has just ended."""
     try:
-        return int(process.memory_full_info().uss)
+        found = process.memory_full_info()
+        return int(getattr(found, "pss", found.uss))
     except psutil.Error:
         return 0
 

@@ -1,8 +1,8 @@
 """What keeps a student's process apart: limits, and on Linux no network and no files but its own.
 
 Everything here is as strong as the system allows, and :func:`closed` says how strong that is. Linux offers
-namespaces (``unshare``), which may be forbidden in a container, and Landlock, which needs version 5.13 and restricts
-files, and from 6.7 on also TCP.
+namespaces (``unshare``), which may be forbidden in a container, Landlock, which needs version 5.13 and restricts
+files, and from 6.7 on also TCP, and seccomp, which :mod:`.refused` uses.
 """
 
 import ctypes
@@ -15,12 +15,15 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from ..paths import data_path
+from ..paths import cache_path, data_path
+from .refused import can_refuse, refuse
 
 #: A network, a list of processes, and a mount table of its own; everything in it ends with the first process.
 UNSHARE = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--")
 #: The most processes and threads of a notebook, and the largest file in bytes.
 PROCESSES, FILE = 100, 200 * 2**20
+#: All files together, in namespaces.
+SPACE = "size=256m,nr_inodes=10000"
 #: System calls of Landlock, with the same numbers on x86 and Arm, and its bits for reading, running, and listing.
 CREATE, ADD, RESTRICT, READING = 444, 445, 446, 0b1101
 #: Rights by version of Landlock: all that concern files, and from version 4 on those for TCP.
@@ -64,8 +67,10 @@ def closed(memory: int, seconds: float) -> str:
     str
     """
     version, isolated = landlock_version(), has_namespaces()
-    if isolated or version >= 4:
-        network = "no network" if isolated else "no TCP connections"
+    if isolated or can_refuse():
+        network = "no network"
+    elif version >= 4:
+        network = "no TCP connections"
     else:
         network = "the network is NOT closed on this system"
     files = "no files of others" if version else "files of this user are NOT closed on this system"
@@ -76,6 +81,23 @@ def closed(memory: int, seconds: float) -> str:
 def isolated_command(command: Sequence[str]) -> list[str]:
     """Return the command that starts another one in namespaces of its own, where that is possible."""
     return [shutil.which("unshare") or "", *UNSHARE, *command] if has_namespaces() else list(command)
+
+
+def enter(folder: Path, isolated: bool) -> None:
+    """Make a folder the current one, in namespaces as a file system of its own, which limits all files together.
+
+    Files that were deleted count there as long as they are open, and everything is gone with the process.
+
+    Parameters
+    ----------
+    folder : path
+    isolated : bool
+        Whether this process runs in namespaces of its own.
+    """
+    if isolated:
+        no_programs_of_others, kind = 0b110, b"tmpfs"  # MS_NOSUID, MS_NODEV
+        ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, ctypes.c_ulong(no_programs_of_others), SPACE.encode())
+    os.chdir(folder)
 
 
 def confine(folder: Path, memory: int, isolated: bool) -> None:
@@ -104,6 +126,7 @@ def confine(folder: Path, memory: int, isolated: bool) -> None:
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(limit, (most, most))
     _close_files(folder)
+    refuse()
 
 
 def _close_files(folder: Path) -> None:
@@ -129,9 +152,9 @@ def _close_files(folder: Path) -> None:
 
 
 def _readable() -> list[Path]:
-    """Where Python, its packages, this package, and the system lie; no other folder of the project."""
+    """Where Python, its packages, this package, its cache, and the system lie; no other folder of the project."""
     package = Path(__file__).parents[1]
-    found = {package, data_path(), *map(Path, SYSTEM), Path(sys.base_prefix), Path(sys.prefix)}
+    found = {package, data_path(), cache_path(), *map(Path, SYSTEM), Path(sys.base_prefix), Path(sys.prefix)}
     found |= {Path(path) for path in sysconfig.get_paths().values()}
     found |= {Path(entry) for entry in sys.path if entry and Path(entry) != package.parent}
     return [path.resolve() for path in found if path.exists()]

@@ -60,7 +60,7 @@ def answered(stream: IO[bytes]) -> dict[str, Any]:
     """Receive an answer of a student's process."""
     try:
         found = json.loads(receive(stream, LONGEST), object_hook=_unpacked)
-    except (ValueError, RecursionError) as error:
+    except (ArithmeticError, ValueError, RecursionError) as error:  # Infinity is a number of JSON here
         raise Broken(str(error)) from None
     if not isinstance(found, dict):
         raise Broken("no message")
