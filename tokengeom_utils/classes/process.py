@@ -22,7 +22,7 @@ from ..check.attempt import Elsewhere, Hint
 from ..check.cosine_similarity import Work
 from ..paths import cache_path
 from .sandbox import PROCESSES, has_namespaces, isolated_command
-from .wire import Broken, answered, ask
+from .wire import LONGEST, Broken, answered, ask, receive
 from .worker import Function
 
 #: Seconds for the start of a process, and those beyond its limit in which it must answer.
@@ -42,7 +42,7 @@ class Process:
     def __init__(self, memory: int) -> None:
         self.memory = memory
         self.folder = tempfile.TemporaryDirectory(prefix="tokengeom-", ignore_cleanup_errors=True)
-        self.answers: Queue[dict[str, Any] | None] = Queue(AHEAD)
+        self.answers: Queue[bytes | None] = Queue(AHEAD)
         self.ended = False
         self._start()
 
@@ -70,12 +70,12 @@ class Process:
             raise RuntimeError("a process for a notebook did not start")
 
     def _read(self) -> None:
-        """Put the answers of the process into a queue, and None when there will be no more."""
+        """Put the answers of the process into a queue, unread, and None when there will be no more."""
         assert self.process.stdout
-        found: dict[str, Any] | None = {}
+        found: bytes | None = b""
         while found is not None and not self.ended:
             try:
-                found = answered(self.process.stdout)
+                found = receive(self.process.stdout, LONGEST)
             except (Broken, OSError, ValueError):
                 found = None
             while not self.ended:
@@ -99,10 +99,13 @@ class Process:
             found = self.answers.get(timeout=max(seconds, 0))
         except Empty:
             found = None
-        if found is None:
+        try:
+            if found is None:
+                raise Broken("no answer")
+            return answered(found)
+        except Broken:
             self.end()
-            raise Broken("no answer")
-        return found
+            raise
 
     def _ask(self, *request: Any) -> None:
         assert self.process.stdin
