@@ -100,7 +100,7 @@ def run(shell: Any, source: str, seconds: float) -> str:
     if stopped is None:
         return ""
     if isinstance(stopped, TooLong):
-        return f"it is not ready after {seconds:g} seconds {described(stopped)}"[:WORDS]
+        return f"the limit of {seconds:.3g} seconds {described(stopped)}".rstrip()[:WORDS]
     if isinstance(stopped, SyntaxError):
         return f"{type(stopped).__name__}: {stopped.msg} (in line {stopped.lineno})"[:WORDS]
     return described(stopped)[:WORDS]
