@@ -145,7 +145,7 @@ def survey(
         say(job_script(read_jobs(jobqueue)).rstrip())
         return
     from .surveys.profiles import load_profile
-    from .surveys.request import check_request
+    from .surveys.request import check_request, fitting_options
 
     parameters = load_profile(
         profile,
@@ -164,7 +164,10 @@ def survey(
         batch=batch,
     )
     degrees = parameters["shuffles"] if parameters["n_shuffled"] else []
-    check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
+    try:
+        check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
+    except InputError as error:
+        raise InputError(f"{error}; {fitting_options(parameters['n_tokens'])}") from None
     from .console import say
     from .surveys.run import run_profile  # torch: after everything that can fail without it
 
