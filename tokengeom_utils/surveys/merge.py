@@ -47,8 +47,9 @@ def merge(
     """Join surveys that differ only in their prompts into one packed store.
 
     Every complete prompt is taken over with the provenance of the run that measured it, to which the name of its store
-    is added as ``origin``: ``ann.zarr``, or ``ann/survey.zarr`` where several stores are named alike. Prompts with shuffles come first, otherwise they keep the order of the stores. A prompt that
-    two stores measured alike is taken from the first.
+    is added as ``origin``: ``ann.zarr``, or ``ann/survey.zarr`` where several stores are named alike. Prompts with
+    shuffles come first, otherwise they keep the order of the stores. A prompt that two stores measured alike is taken
+    from the first.
 
     Parameters
     ----------
