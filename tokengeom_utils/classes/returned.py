@@ -113,7 +113,7 @@ def _read(path: Path, folder: Path, key: Key) -> Returned:
     notebook, trouble, about = None, "", None
     try:
         if path.stat().st_size > LONGEST:
-            raise ValueError(f"it is larger than {LONGEST // 2**20} MB")
+            raise ValueError(f"it is larger than {LONGEST // 2**20} MB: clear its outputs")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as cells with one id
             notebook = nbformat.read(path, as_version=4)
