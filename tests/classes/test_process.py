@@ -284,6 +284,15 @@ def test_memory_that_processes_share_counts(own):
         )
 
 
+def test_a_process_cannot_hide_its_memory():
+    class Hidden(psutil.Process):
+        def memory_full_info(self):
+            raise psutil.AccessDenied(self.pid)
+
+    rss = psutil.Process().memory_info().rss
+    assert 0.5 * rss < grader._memory(Hidden()) < 2 * rss
+
+
 @seccomp
 def test_memory_that_belongs_to_no_process_is_refused(started):
     assert "Permission denied" in started.run("import os\nos.memfd_create('a')", 60)

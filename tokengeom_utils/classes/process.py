@@ -218,11 +218,13 @@ class Remote(Elsewhere):
 
 def _memory(process: psutil.Process) -> int:
     """The bytes of a process, where of what several share each counts a part, on Linux; 0 if it has just ended."""
-    try:
-        found = process.memory_full_info()
-        return int(getattr(found, "pss", found.uss))
-    except psutil.Error:
-        return 0
+    with suppress(psutil.NoSuchProcess):
+        try:
+            found = process.memory_full_info()
+            return int(getattr(found, "pss", found.uss))
+        except psutil.AccessDenied:  # a process can hide its pages from all but root, but not how many they are
+            return int(process.memory_info().rss)
+    return 0
 
 
 def _search_path() -> list[str]:
