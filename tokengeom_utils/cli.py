@@ -398,7 +398,9 @@ def _table(found, name):
             _shown(row.cosine_similarity, ".3f"),
             _shown(row.neighbor_angle, ".1f", "°"),
         )
-    table.caption = "- the overlap is with the next layer, and the last layer has none"
+    table.caption = (
+        "± one standard error; the report gives two\n- the overlap is with the next layer, and the last layer has none"
+    )
     if found.intrinsic_dimension[:, 0].isnull().any() or found.neighbor_angle.isnull().any():
         table.caption += "\n- a dimension or an angle needs more distinct tokens"
     return table
