@@ -401,6 +401,24 @@ ATTACKS = {
     "worker.call = lambda *args: 2.0\n"
     "worker.call_once = lambda shell, name, args, seconds, watched, requests, answers: wire.answer(\n"
     "    answers, value=np.array(2.0), passed=True, share=1.0, points=2.0)",
+    "the time limit": "from tokengeom_utils.classes import worker\nworker.within = lambda seconds, function: function()",
+    "an array that is equal to everything": "class Lies(np.ndarray):\n"
+    "    __eq__ = __le__ = __ge__ = lambda self, other: True\n"
+    "    __hash__ = None\n"
+    "def two_nn(distances):\n"
+    "    return np.ones(()).view(Lies)",
+    "trace": "import sys\nsys.settrace(lambda frame, event, arg: frame.f_locals.update(found=2.0, wanted=2.0))",
+    "the modules": "import sys\n"
+    "for name in [name for name in sys.modules if name.startswith('tokengeom_utils.check')]:\n"
+    "    del sys.modules[name]",
+    "json": "import json\n"
+    "two = {'shape': [], 'float64': 'AAAAAAAAAEA='}\n"
+    "forged = json.dumps({'error': '', 'value': two, 'networks': {}, 'work': [0, 0], 'passed': True, 'share': 1.0})\n"
+    "json.dumps = lambda *args, **more: forged",
+    "the variables": "class Everything(dict):\n"
+    "    __contains__ = lambda self, name: True\n"
+    "    __missing__ = lambda self, name: lambda *args: 2.0\n"
+    "get_ipython().user_ns = Everything(get_ipython().user_ns)",
 }
 
 
