@@ -401,7 +401,8 @@ ATTACKS = {
     "worker.call = lambda *args: 2.0\n"
     "worker.call_once = lambda shell, name, args, seconds, watched, requests, answers: wire.answer(\n"
     "    answers, value=np.array(2.0), passed=True, share=1.0, points=2.0)",
-    "the time limit": "from tokengeom_utils.classes import worker\nworker.within = lambda seconds, function: function()",
+    "the time limit": "from tokengeom_utils.classes import worker\n"
+    "worker.within = lambda seconds, function: function()",
     "an array that is equal to everything": "class Lies(np.ndarray):\n"
     "    __eq__ = __le__ = __ge__ = lambda self, other: True\n"
     "    __hash__ = None\n"
