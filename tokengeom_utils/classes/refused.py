@@ -23,7 +23,7 @@ IDLE = {
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 NUMBER, MACHINE = 0, 4  #: where the words are that it loads
 ALLOW, ERROR = 0x7FFF0000, 0x00050000
-#: Calls of a second kind on x86-64 have this bit, and those of an older one another machine.
+#: The calls of x32, a second set on x86-64, have this bit; those of i386, a third, name another machine.
 X32 = 0x40000000
 PR_SET_NO_NEW_PRIVS, SET_FILTER, ALL_THREADS = 38, 1, 1
 

@@ -95,8 +95,8 @@ def enter(folder: Path, isolated: bool) -> None:
         Whether this process runs in namespaces of its own.
     """
     if isolated:
-        no_programs_of_others, kind = 0b110, b"tmpfs"  # MS_NOSUID, MS_NODEV
-        ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, ctypes.c_ulong(no_programs_of_others), SPACE.encode())
+        kind, flags = b"tmpfs", ctypes.c_ulong(0b110)  # MS_NOSUID and MS_NODEV
+        ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, flags, SPACE.encode())
     os.chdir(folder)
 
 

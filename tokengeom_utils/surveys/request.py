@@ -65,8 +65,9 @@ def fitting_options(n_tokens: int) -> str:
     >>> fitting_options(1000)
     '1000 tokens fit --scale-max 512, --k-max 999, and --shuffles 0,1, or lower ones'
     """
-    most = n_tokens - 1
-    degree = 0
+    if n_tokens < 4:
+        return "a survey needs at least 4 tokens"
+    most, degree = n_tokens - 1, 0
     while n_tokens % 4 ** (degree + 1) == 0:
         degree += 1
     shuffles = f"0,{degree}" if degree else "0"
