@@ -240,6 +240,19 @@ def test_other_processes_cannot_be_seen(started):
     assert "ProcessLookupError" in started.run(code, 60)
 
 
+@pytest.mark.skipif(landlock_version() < 6, reason="this system cannot keep signals within a process")
+def test_other_processes_cannot_be_ended_where_they_can_be_seen(monkeypatch):
+    for module in (sandbox, grader):
+        monkeypatch.setattr(module, "has_namespaces", lambda: False)
+    process = Process(MEMORY)
+    try:
+        assert process.run(f"import os; assert os.path.exists('/proc/{os.getpid()}')", 60) == ""
+        assert "PermissionError" in process.run(f"os.kill({os.getpid()}, 0)", 60)
+        assert process.run("import subprocess; subprocess.Popen(['sleep', '60']).kill()", 60) == ""
+    finally:
+        process.close()
+
+
 def test_the_environment_of_the_teacher_stays_with_the_teacher(monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "secret")
     process = Process(MEMORY)

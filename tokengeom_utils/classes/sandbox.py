@@ -2,7 +2,7 @@
 
 Everything here is as strong as the system allows, and :func:`closed` says how strong that is. Linux offers
 namespaces (``unshare``), which may be forbidden in a container, Landlock, which needs version 5.13 and restricts
-files, and from 6.7 on also TCP, and seccomp, which :mod:`.refused` uses.
+files, from 6.7 on also TCP, and from 6.12 on signals, and seccomp, which :mod:`.refused` uses.
 """
 
 import ctypes
@@ -29,6 +29,8 @@ CREATE, ADD, RESTRICT, READING = 444, 445, 446, 0b1101
 #: Rights by version of Landlock: all that concern files, and from version 4 on those for TCP.
 FILE_RIGHTS = {1: 2**13 - 1, 2: 2**14 - 1, 3: 2**15 - 1, 4: 2**15 - 1}
 TCP_RIGHTS = 0b11
+#: What stays among the processes of a notebook, from version 6 on: signals.
+SCOPE = 0b10
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/opt", "/nix", "/run/systemd/resolve")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -136,8 +138,8 @@ def _close_files(folder: Path) -> None:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     rights = FILE_RIGHTS[min(version, max(FILE_RIGHTS))]
-    handled = (ctypes.c_uint64 * 2)(rights, TCP_RIGHTS if version >= 4 else 0)
-    size = ctypes.c_size_t(16 if version >= 4 else 8)
+    handled = (ctypes.c_uint64 * 3)(rights, TCP_RIGHTS if version >= 4 else 0, SCOPE if version >= 6 else 0)
+    size = ctypes.c_size_t(24 if version >= 6 else 16 if version >= 4 else 8)
     rules = libc.syscall(CREATE, ctypes.byref(handled), size, ctypes.c_uint32(0))
     if rules < 0:
         return
