@@ -169,6 +169,16 @@ def test_what_runs_in_a_kernel_runs_here(started, source):
     assert started.get("done", 10)["value"] == 1
 
 
+@namespaces
+def test_a_pool_of_processes_runs_and_its_locks_are_no_file_of_others(started):
+    code = "from multiprocessing import Pool\nwith Pool(2) as pool:\n    assert pool.map(abs, [1, -2]) == [1, 2]"
+    assert started.run(code, 60) == ""
+    assert started.run("import os\nassert not [name for name in os.listdir('/dev/shm') if name != 'mine']", 60) == ""
+    assert started.run("open('/dev/shm/mine', 'w').write('here')", 60) == ""
+    assert "No space left" in started.run("open('/dev/shm/mine', 'wb').write(bytes(65 * 2**20))", 60)
+    assert not Path(sandbox.SHARED, "mine").exists()
+
+
 def test_the_model_and_the_prompts_can_be_read(started):
     code = "model = tg.load_model('smollm2-135m')\nids = model.tokenize(tg.load_prompts('pocket', n=1)[0].text, 8)"
     assert started.run(code, 120) == ""

@@ -22,8 +22,9 @@ from .refused import can_refuse, refuse
 UNSHARE = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--")
 #: The most processes and threads of a notebook, and the largest file in bytes.
 PROCESSES, FILE = 100, 200 * 2**20
-#: All files together, in namespaces.
+#: All files together, in namespaces, and where processes share memory and locks.
 SPACE = "size=256m,nr_inodes=10000"
+SHARED, SHARED_SPACE = Path("/dev/shm"), "size=64m,nr_inodes=1000"
 #: System calls of Landlock, with the same numbers on x86 and Arm, and its bits for reading, running, and listing.
 CREATE, ADD, RESTRICT, READING = 444, 445, 446, 0b1101
 #: Rights by version of Landlock: all that concern files, and from version 4 on those for TCP.
@@ -85,30 +86,44 @@ def isolated_command(command: Sequence[str]) -> list[str]:
     return [shutil.which("unshare") or "", *UNSHARE, *command] if has_namespaces() else list(command)
 
 
-def enter(folder: Path, isolated: bool) -> None:
+def enter(folder: Path, isolated: bool) -> list[Path]:
     """Make a folder the current one, in namespaces as a file system of its own, which limits all files together.
 
-    Files that were deleted count there as long as they are open, and everything is gone with the process.
+    Files that were deleted count there as long as they are open, and everything is gone with the process. The folder
+    for locks is another one; without it, ``multiprocessing`` starts no pool.
 
     Parameters
     ----------
     folder : path
     isolated : bool
         Whether this process runs in namespaces of its own.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The folders that belong to this process alone.
     """
+    own = [folder]
     if isolated:
-        kind, flags = b"tmpfs", ctypes.c_ulong(0b110)  # MS_NOSUID and MS_NODEV
-        ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, flags, SPACE.encode())
+        _mount(folder, SPACE)
+        own += [SHARED] * _mount(SHARED, SHARED_SPACE)
     os.chdir(folder)
+    return own
 
 
-def confine(folder: Path, memory: int, isolated: bool) -> None:
+def _mount(folder: Path, size: str) -> bool:
+    """Put an empty file system in memory at a folder; return whether that was possible."""
+    kind, flags = b"tmpfs", ctypes.c_ulong(0b110)  # MS_NOSUID and MS_NODEV
+    return not ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, flags, size.encode())
+
+
+def confine(own: Sequence[Path], memory: int, isolated: bool) -> None:
     """Take from this process, and from all that it starts, what a student's code does not need.
 
     Parameters
     ----------
-    folder : path
-        The only place where it can write.
+    own : sequence of path
+        The only places where it can write.
     memory : int
         Bytes.
     isolated : bool
@@ -127,12 +142,12 @@ def confine(folder: Path, memory: int, isolated: bool) -> None:
             hard = resource.getrlimit(limit)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(limit, (most, most))
-    _close_files(folder)
+    _close_files(own)
     refuse()
 
 
-def _close_files(folder: Path) -> None:
-    """Leave only a folder for writing, and only Python, the package, and the system for reading."""
+def _close_files(own: Sequence[Path]) -> None:
+    """Leave only some folders for writing, and only Python, the package, and the system for reading."""
     version = landlock_version()
     if not version:
         return
@@ -147,7 +162,8 @@ def _close_files(folder: Path) -> None:
         _allow(libc, rules, path, READING if path.is_dir() else READING & 0b101)
     for name in DEVICES:
         _allow(libc, rules, Path(name), 0b110)
-    _allow(libc, rules, folder, rights)
+    for folder in own:
+        _allow(libc, rules, folder, rights)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, without which a user may not restrict a process
     libc.syscall(RESTRICT, rules, ctypes.c_uint32(0))
     os.close(rules)

@@ -25,16 +25,16 @@ WORDS = 2000
 
 
 def main(folder: str, memory: str, isolated: str) -> None:
-    """Serve requests from standard input until it ends; the arguments are those of :func:`.sandbox.confine`."""
+    """Serve requests from standard input until it ends; the arguments are those of :mod:`.sandbox`."""
     from .sandbox import confine, enter
 
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
-    enter(Path(folder), bool(int(isolated)))
+    own = enter(Path(folder), bool(int(isolated)))
     shell = _shell()
-    confine(Path(folder), int(memory), bool(int(isolated)))
+    confine(own, int(memory), bool(int(isolated)))
     answer(answers, ready=True)
     try:
         serve(shell, requests, answers)
