@@ -81,6 +81,7 @@ def test_an_unknown_profile_lists_the_known_ones(run, tmp_path):
         (("survey", "--profile", "nonsense", "--out", "x"), "unknown profile 'nonsense'"),
         (("survey", "--shuffles", "all", "--out", "x"), "--shuffles all is not a list of degrees"),
         (("survey", "--n-tokens", "1000", "--out", "x"), "n_tokens = 1000 cannot be cut into"),
+        (("survey", "--n-tokens", "256", "--out", "x"), "256 tokens fit --scale-max 128, --k-max 255, "),
         (("survey", "--scale-max", "2048", "--out", "x"), "exceeds N - 1 = 1023"),
         (("survey", "--show-job", "--out", "x"), "add --jobqueue FILE.yml"),
         (("book", "--profile", "nonsense"), "unknown profile 'nonsense'"),

@@ -80,7 +80,7 @@ def test_a_short_text_is_measured_whole_and_the_console_says_so(measure, tmp_pat
     assert "short.txt: all 75 tokens, scales up to 64, up to 31 neighbors" in said
     rows = [line.split("│") for line in said.splitlines() if "°" in line]
     assert len(rows) == 3 and rows[-1][3].strip() == "-" and float(rows[0][3]) >= 0
-    assert "the last layer has none" in said and "nan" not in said
+    assert "± one standard error" in said and "the last layer has none" in said and "nan" not in said
 
 
 @pytest.mark.filterwarnings("ignore:.*NaN:RuntimeWarning")

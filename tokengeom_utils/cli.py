@@ -145,7 +145,7 @@ def survey(
         say(job_script(read_jobs(jobqueue)).rstrip())
         return
     from .surveys.profiles import load_profile
-    from .surveys.request import check_request
+    from .surveys.request import check_request, fitting_options
 
     parameters = load_profile(
         profile,
@@ -164,7 +164,10 @@ def survey(
         batch=batch,
     )
     degrees = parameters["shuffles"] if parameters["n_shuffled"] else []
-    check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
+    try:
+        check_request(parameters["n_tokens"], degrees, parameters["scale_max"], parameters["k_max"])
+    except InputError as error:
+        raise InputError(f"{error}; {fitting_options(parameters['n_tokens'])}") from None
     from .console import say
     from .surveys.run import run_profile  # torch: after everything that can fail without it
 
@@ -395,7 +398,9 @@ def _table(found, name):
             _shown(row.cosine_similarity, ".3f"),
             _shown(row.neighbor_angle, ".1f", "°"),
         )
-    table.caption = "- the overlap is with the next layer, and the last layer has none"
+    table.caption = (
+        "± one standard error; the report gives two\n- the overlap is with the next layer, and the last layer has none"
+    )
     if found.intrinsic_dimension[:, 0].isnull().any() or found.neighbor_angle.isnull().any():
         table.caption += "\n- a dimension or an angle needs more distinct tokens"
     return table
@@ -470,13 +475,14 @@ def collect(
 
 def _totals(lines):
     """The points of each student and chapter."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for heading in ("student", "chapter", "points", "of", "to be read"):
         table.add_column(heading, justify="left" if heading in ("student", "chapter") else "right")
     for student, chapter, points, most, to_read in lines:
-        table.add_row(student, chapter, f"{points:g}", f"{most:g}", str(to_read or "-"))
+        table.add_row(escape(student), chapter, f"{points:g}", f"{most:g}", str(to_read or "-"))
     return table
 
 

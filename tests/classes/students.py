@@ -98,7 +98,10 @@ def nothing(*labels: str) -> dict[str, float | None]:
 
 def in_other_words(sheet: Sheet) -> None:
     """Loops, helpers in own cells, lists in place of arrays, and what a notebook usually holds besides."""
-    sheet.add("%time 1 + 1\nimport math\nimport asyncio\nawait asyncio.sleep(0)", "ex-volume-fraction-text")
+    sheet.add(
+        "%matplotlib inline\n!echo one\n%time 1 + 1\nimport math\nimport asyncio\nawait asyncio.sleep(0)",
+        "ex-volume-fraction-text",
+    )
     sheet.add("def power(x, d):\n    return x**d", "ex-volume-fraction")
     sheet.write(
         "ex-volume-fraction",

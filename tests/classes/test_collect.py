@@ -14,6 +14,7 @@ from tokengeom_utils.classes.arrange import arrange, arranged_notebook, grade_id
 from tokengeom_utils.classes.collect import arrange_for_nbgrader, collect, rows, totals
 from tokengeom_utils.classes.handout import hand_out
 from tokengeom_utils.classes.key import find_key, read_key
+from tokengeom_utils.classes.refused import can_refuse
 from tokengeom_utils.classes.returned import find_returned
 from tokengeom_utils.classes.sandbox import has_namespaces, landlock_version
 from tokengeom_utils.errors import InputError
@@ -67,7 +68,7 @@ def test_the_table_has_a_row_for_every_student_and_exercise(collected, course):
     assert by["emmy", "ex-gride"]["points"] == by["emmy", "ex-gride"]["of"] == "5"
     assert by["iris", "ex-gride"]["points"] == "1" and "scale 2 is right" in by["iris", "ex-gride"]["comment"]
     assert by["ada", "ex-two-nn"]["points"] == "0" and by["ada", "ex-two-nn"]["comment"] == "not returned"
-    assert "its cell stops with the end of its process" in by["trent", "ex-volume-fraction"]["comment"]
+    assert "its cell was stopped by the end of its process" in by["trent", "ex-volume-fraction"]["comment"]
     assert "cannot be read" in by["zoe", "ex-two-nn"]["comment"]
     assert by["emmy", "ex-zeta"]["comment"] == "no answer" and by["emmy", "ex-two-nn"]["name"] == "Emmy"
     sums = {(student, chapter): points for student, chapter, points, *_ in totals(collected[0])}
@@ -230,12 +231,41 @@ def test_what_belongs_elsewhere_is_left_out_and_named(course, tmp_path):
     place(course, tmp_path / ".ipynb_checkpoints" / "y.ipynb")
     place(course, tmp_path / "real.ipynb")
     (tmp_path / "link.ipynb").symlink_to(tmp_path / "real.ipynb")
+    (tmp_path / "emmy").mkdir()
+    for name in ("homework.ZIP", "week1.tar.gz", "x.ipynb.txt", "essay.pdf"):
+        (tmp_path / "emmy" / name).write_bytes(b"PK")
     found, left_out = found_in(course, tmp_path)
     assert [*found] == [("ada", "intrinsic_dimension")]
-    assert sorted(left_out) == [
-        "ada/old.ipynb: it belongs to another handout".replace("/", os.sep),
+    assert sorted(line.replace(os.sep, "/") for line in left_out) == [
+        "ada/old.ipynb: it belongs to another handout",
+        "emmy/homework.ZIP: an archive: unpack it here",
+        "emmy/week1.tar.gz: an archive: unpack it here",
+        "emmy/x.ipynb.txt: it does not end in .ipynb: rename it if it is a notebook",
+        "link.ipynb: a link: put the notebook itself here",
         "x.ipynb: not of this handout, or of a student who is not in the roster",
     ]
+
+
+def test_an_ending_in_capital_letters_is_one(course, tmp_path):
+    place(course, tmp_path / "ada.ipynb").rename(tmp_path / "ADA.IPYNB")
+    assert [*found_in(course, tmp_path)[0]] == [("ada", "intrinsic_dimension")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(course, tmp_path):
+    place(course, tmp_path / "ada.ipynb")
+    os.mkfifo(tmp_path / "emmy.ipynb")
+    assert found_in(course, tmp_path)[1] == ["emmy.ipynb: not a regular file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_cannot_write_over_the_lines_of_a_terminal(course, tmp_path):
+    (tmp_path / "ada").mkdir()
+    for number in range(2):
+        place(course, tmp_path / "ada" / f"x{number}\x1b[1A\nall is well.ipynb")
+    (tmp_path / "y\x1b[1A.zip").touch()
+    _, left_out = found_in(course, tmp_path)
+    assert len(left_out) == 2 and all(line.isprintable() for line in left_out)
 
 
 @pytest.mark.parametrize(
@@ -281,8 +311,9 @@ def test_a_folder_without_notebooks_or_without_a_key_is_one_line(course, tmp_pat
     with pytest.raises(InputError, match="no key.json at or above"):
         collect(tmp_path)
     shutil.copy(find_key(course[0]), tmp_path)
+    (tmp_path / "all.zip").touch()
     for change, words in (
-        ({}, "has no notebook of this handout"),
+        ({}, "has no notebook of this handout; left out: all.zip: an archive"),
         ({"folder": tmp_path / "none"}, "is not a folder"),
         ({"key": tmp_path / "none.json"}, "there is no file"),
         ({"out": tmp_path / "a.txt"}, "must end in .csv"),
@@ -290,7 +321,7 @@ def test_a_folder_without_notebooks_or_without_a_key_is_one_line(course, tmp_pat
     ):
         with pytest.raises(InputError, match=words):
             collect(**{"folder": tmp_path, **change})
-    assert [path.name for path in tmp_path.iterdir()] == ["key.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.zip", "key.json"]
 
 
 # --- for nbgrader ---
@@ -322,7 +353,32 @@ def test_without_a_roster_folders_and_files_name_the_students(tmp_path):
     assert read_key(find_key(tmp_path / "out")) == key
 
 
+@pytest.mark.parametrize(
+    "text, written",
+    [
+        ("=1+1", "'=1+1"),
+        ("-1", "'-1"),
+        ("stops with x;=cmd|' /C calc'!A0", "stops with x;'=cmd|' /C calc'!A0"),  # where semicolons separate cells
+        ('stops with x; "@SUM(1)"', 'stops with x; "\'@SUM(1)"'),
+        ("\uff1d1", "'\uff1d1"),
+        ("a - b; c = d", "a - b; c = d"),
+    ],
+)
+def test_no_spreadsheet_finds_a_formula(text, written):
+    assert collecting._cell(text) == written
+
+
+def test_the_name_of_a_folder_is_no_markup(capsys):
+    from tokengeom_utils.cli import _totals
+    from tokengeom_utils.console import Console
+
+    Console(width=80).print(_totals([("[b] x", "extraction", 1, 2, 0)]))
+    assert "[b] x" in capsys.readouterr().out
+
+
 def test_the_system_is_described_as_it_is():
     text = collecting.closed(2 * 2**30, 60)
-    assert ("no network" in text) == has_namespaces() and ("no files of others" in text) == (landlock_version() > 0)
+    assert ("no network" in text) == (has_namespaces() or can_refuse()) and ("no files of others" in text) == (
+        landlock_version() > 0
+    )
     assert "at most 2 GiB, 60 s for a cell" in text

@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import os
 import re
 
 import nbformat
@@ -61,6 +62,11 @@ def test_every_student_gets_every_chapter_and_nothing_else_is_in_the_folder(hand
         *(f"teacher/{name}" for name in ("key.json", "key.csv", "exercises.csv")),
     }
     assert (handed / "returned").is_dir() and not list(handed.parent.glob(".out*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_nobody_else_on_a_server_reads_the_key(handed):
+    assert (handed / "teacher").stat().st_mode & 0o077 == 0
 
 
 def test_metadata_are_those_of_nbgrader_3(handed):

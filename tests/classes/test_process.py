@@ -1,6 +1,7 @@
 """A student's process: what it may do, what is kept from it, and that nothing in it decides about points."""
 
 import io
+import json
 import os
 import tempfile
 import threading
@@ -16,8 +17,9 @@ from conftest import PROJECT
 from tokengeom_utils import check
 from tokengeom_utils.check import answer as checking
 from tokengeom_utils.check.attempt import Hint
+from tokengeom_utils.check.cosine_similarity import Work
 from tokengeom_utils.classes import process as grader
-from tokengeom_utils.classes import sandbox, wire, worker
+from tokengeom_utils.classes import refused, sandbox, wire, worker
 from tokengeom_utils.classes.exercises import read_exercises
 from tokengeom_utils.classes.process import Process
 from tokengeom_utils.classes.sandbox import has_namespaces, landlock_version
@@ -28,6 +30,7 @@ MEMORY = 2 * 2**30
 
 namespaces = pytest.mark.skipif(not has_namespaces(), reason="this system gives no namespaces to a user")
 landlock = pytest.mark.skipif(not landlock_version(), reason="this system has no Landlock")
+seccomp = pytest.mark.skipif(not refused.can_refuse(), reason="this system refuses no system calls")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def test_an_endless_function_ends_and_the_process_goes_on(started, monkeypatch):
 def test_what_stops_a_cell_is_said_with_its_line(started):
     assert started.run("a = 1\nb = a / 0", 60) == "ZeroDivisionError: division by zero (in line 2: b = a / 0)"
     assert started.run("def f(:", 60) == "SyntaxError: invalid syntax (in line 1)"
-    assert started.run("i = 0\nwhile True:\n    i += 1", 0.5).startswith("it is not ready after 0.5 seconds (in line ")
+    assert started.run("i = 0\nwhile True:\n    i += 1", 0.5).startswith("the limit of 0.5 seconds (in line ")
     assert "SystemExit" in started.run("import sys\nsys.exit()", 60)
     assert started.run("%time 1 + 1\nawait __import__('asyncio').sleep(0)", 60) == ""
     assert "input" in started.run("input()", 60)
@@ -140,6 +143,45 @@ def test_a_result_comes_as_numbers_or_as_a_kind(started, source, found):
     got = started.get("x", 10)
     assert got.keys() == found.keys()
     assert np.array_equal(got["value"], found["value"]) if "value" in found else got == found
+
+
+HABITS = [
+    "%matplotlib inline",
+    "%matplotlib widget",
+    "%pylab inline",
+    "!echo {1 + 1}",
+    "found = !echo one\nassert found == ['one']",
+    "%pip --version",
+    "%env A=1\n%cd .",
+    "%load_ext autoreload\n%autoreload 2",
+    "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.savefig('a.png')\nplt.show()",
+    "import shutil\nopen('a', 'w').write('1')\nshutil.copy2('a', 'b')",
+    "from IPython.display import HTML, display\ndisplay(HTML('<b>1</b>'))",
+    "import asyncio\nawait asyncio.sleep(0)",
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="commands of a shell")
+@pytest.mark.parametrize("source", HABITS)
+def test_what_runs_in_a_kernel_runs_here(started, source):
+    """A line that stopped would keep the rest of its cell, such as an import, from running."""
+    assert started.run(f"done = 0\n{source}\ndone = 1", 60) == ""
+    assert started.get("done", 10)["value"] == 1
+
+
+@namespaces
+def test_a_pool_of_processes_runs_and_its_locks_are_no_file_of_others(started):
+    code = "from multiprocessing import Pool\nwith Pool(2) as pool:\n    assert pool.map(abs, [1, -2]) == [1, 2]"
+    assert started.run(code, 60) == ""
+    assert started.run("import os\nassert not [name for name in os.listdir('/dev/shm') if name != 'mine']", 60) == ""
+    assert started.run("open('/dev/shm/mine', 'w').write('here')", 60) == ""
+    assert "No space left" in started.run("open('/dev/shm/mine', 'wb').write(bytes(65 * 2**20))", 60)
+    assert not Path(sandbox.SHARED, "mine").exists()
+
+
+def test_the_model_and_the_prompts_can_be_read(started):
+    code = "model = tg.load_model('smollm2-135m')\nids = model.tokenize(tg.load_prompts('pocket', n=1)[0].text, 8)"
+    assert started.run(code, 120) == ""
 
 
 # --- what is kept from it ---
@@ -175,10 +217,50 @@ def test_there_is_no_network(started):
         assert started.run(f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)", 60)
 
 
+@seccomp
+def test_no_program_takes_orders_over_a_file(started, tmp_path):
+    """On a desktop a program of the user starts others for whoever connects to such a socket."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "bus"))
+        server.listen()
+        code = f"import socket\nsocket.socket(socket.AF_UNIX).connect({str(tmp_path / 'bus')!r})"
+        with socket.socket(socket.AF_UNIX) as here:
+            here.connect(str(tmp_path / "bus"))  # it answers
+        assert "Permission denied" in started.run(code, 60)
+
+
+@seccomp
+def test_files_of_others_keep_their_permissions_and_times(started, tmp_path):
+    """A newer time would make a notebook the one that counts."""
+    path = tmp_path / "ada.ipynb"
+    path.write_text("{}")
+    path.chmod(0o600)
+    before = path.stat()
+    for code in ("os.chmod(path, 0o777)", "os.utime(path, (9e9, 9e9))", "os.setxattr(path, 'user.seen', b'1')"):
+        started.run(f"import os\npath = {str(path)!r}\n{code}", 60)
+    after = path.stat()
+    assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime) and not os.listxattr(path)
+
+
 @namespaces
 def test_other_processes_cannot_be_seen(started):
     code = f"import os; assert not os.path.exists('/proc/{os.getpid()}'); os.kill({os.getpid()}, 0)"
     assert "ProcessLookupError" in started.run(code, 60)
+
+
+@pytest.mark.skipif(landlock_version() < 6, reason="this system cannot keep signals within a process")
+def test_other_processes_cannot_be_ended_where_they_can_be_seen(monkeypatch):
+    for module in (sandbox, grader):
+        monkeypatch.setattr(module, "has_namespaces", lambda: False)
+    process = Process(MEMORY)
+    try:
+        assert process.run(f"import os; assert os.path.exists('/proc/{os.getpid()}')", 60) == ""
+        assert "PermissionError" in process.run(f"os.kill({os.getpid()}, 0)", 60)
+        assert process.run("import subprocess; subprocess.Popen(['sleep', '60']).kill()", 60) == ""
+    finally:
+        process.close()
 
 
 def test_the_environment_of_the_teacher_stays_with_the_teacher(monkeypatch):
@@ -206,6 +288,63 @@ def test_memory_is_limited_in_one_process_and_in_all(own):
             "time.sleep(100)",
             100,
         )
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process().memory_full_info(), "pss"), reason="only Linux counts what is shared")
+def test_memory_that_processes_share_counts(own):
+    with pytest.raises(wire.Broken):
+        own.run(
+            "import mmap, os, time\n"
+            f"shared = [mmap.mmap(-1, {MEMORY} // 4) for _ in range(5)]\n"
+            "if os.fork() == 0:\n"
+            "    while True:\n"
+            "        [one[i] for one in shared for i in range(0, len(one), 4096)]\n"
+            "for one in shared:\n"
+            "    for i in range(0, len(one), 2**20):\n"
+            "        one[i : i + 2**20] = b'x' * 2**20\n"
+            "time.sleep(100)",
+            100,
+        )
+
+
+def test_a_process_cannot_hide_its_memory():
+    class Hidden(psutil.Process):
+        def memory_full_info(self):
+            raise psutil.AccessDenied(self.pid)
+
+    rss = psutil.Process().memory_info().rss
+    assert 0.5 * rss < grader._memory(Hidden()) < 2 * rss
+
+
+@seccomp
+def test_memory_that_belongs_to_no_process_is_refused(started):
+    assert "Permission denied" in started.run("import os\nos.memfd_create('a')", 60)
+    code = "import ctypes\nassert ctypes.CDLL(None, use_errno=True).shmget(0, ctypes.c_size_t(2**20), 0o1600) >= 0"
+    assert "AssertionError" in started.run(code, 60)
+
+
+@namespaces
+def test_all_files_together_are_limited(own):
+    code = (
+        "import os\n"
+        "for name in range(4):\n"
+        "    with open(str(name), 'wb') as file:\n"
+        "        os.unlink(str(name))\n"
+        "        keep = os.dup(file.fileno())\n"
+        "        for _ in range(100):\n"
+        "            file.write(bytes(2**20))"
+    )
+    assert "No space left" in own.run(code, 60)
+    assert "No space left" in own.run("for name in range(20_000):\n    open(f'file-{name}', 'w').close()", 60)
+
+
+def test_calls_are_refused_only_where_their_numbers_are_known(monkeypatch):
+    for machine in refused.MACHINES:
+        code = refused._filter(machine)
+        calls = len(refused.FAILING[machine]) + len(refused.IDLE[machine])
+        assert len(code) == 8 * (7 + 2 * calls) and calls == len({*refused.FAILING[machine], *refused.IDLE[machine]})
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert not refused.can_refuse() and not refused.refuse()
 
 
 @namespaces
@@ -285,6 +424,25 @@ ATTACKS = {
     "worker.call = lambda *args: 2.0\n"
     "worker.call_once = lambda shell, name, args, seconds, watched, requests, answers: wire.answer(\n"
     "    answers, value=np.array(2.0), passed=True, share=1.0, points=2.0)",
+    "the time limit": "from tokengeom_utils.classes import worker\n"
+    "worker.within = lambda seconds, function: function()",
+    "an array that is equal to everything": "class Lies(np.ndarray):\n"
+    "    __eq__ = __le__ = __ge__ = lambda self, other: True\n"
+    "    __hash__ = None\n"
+    "def two_nn(distances):\n"
+    "    return np.ones(()).view(Lies)",
+    "trace": "import sys\nsys.settrace(lambda frame, event, arg: frame.f_locals.update(found=2.0, wanted=2.0))",
+    "the modules": "import sys\n"
+    "for name in [name for name in sys.modules if name.startswith('tokengeom_utils.check')]:\n"
+    "    del sys.modules[name]",
+    "json": "import json\n"
+    "two = {'shape': [], 'float64': 'AAAAAAAAAEA='}\n"
+    "forged = json.dumps({'error': '', 'value': two, 'networks': {}, 'work': [0, 0], 'passed': True, 'share': 1.0})\n"
+    "json.dumps = lambda *args, **more: forged",
+    "the variables": "class Everything(dict):\n"
+    "    __contains__ = lambda self, name: True\n"
+    "    __missing__ = lambda self, name: lambda *args: 2.0\n"
+    "get_ipython().user_ns = Everything(get_ipython().user_ns)",
 }
 
 
@@ -334,6 +492,7 @@ def test_forged_messages_earn_nothing(own, forged):
         b'{"value": {"shape": [7], "float64": "AAAAAAAAAEA="}}',
         b'{"value": {"shape": [], "float64": "?"}}',
         b'{"value": {"shape": ["a"], "float64": "AAAAAAAAAEA="}}',
+        b'{"value": {"shape": [Infinity], "float64": "AAAAAAAAAEA="}}',
         b'{"value": {"shape": 1, "float64": 2}}',
         b"[" * 100_000,
         b"\xff\x00",
@@ -343,27 +502,29 @@ def test_forged_messages_earn_nothing(own, forged):
 )
 def test_what_is_no_message_is_noticed(content):
     with pytest.raises(wire.Broken):
-        wire.answered(io.BytesIO(len(content).to_bytes(8, "big") + content))
+        wire.answered(content)
 
 
-def test_messages_without_an_end_do_not_fill_the_memory(own, monkeypatch):
-    frame = (10**6).to_bytes(8, "big") + b" " * (10**6 - 2) + b"{}"
+@pytest.mark.parametrize("content", ["b' ' * (10**6 - 2) + b'{}'", "b'{\"a\":[' + b'[],' * 10**6 + b'0]}'"])
+def test_messages_without_an_end_do_not_fill_the_memory(own, content):
     before = psutil.Process().memory_info().rss
     own.run(
         "import os, threading\n"
-        f"frame = {10**6}.to_bytes(8, 'big') + b' ' * ({10**6} - 2) + b'{{}}'\n"
+        f"content = {content}\n"
+        "frame = len(content).to_bytes(8, 'big') + content\n"
         "def flood():\n"
         "    while True:\n"
         "        for file in range(3, 30):\n"
         "            try:\n"
-        "                os.write(file, frame)\n"
+        "                rest = memoryview(frame)\n"
+        "                while rest:\n"
+        "                    rest = rest[os.write(file, rest) :]\n"
         "            except OSError:\n"
         "                pass\n"
-        "threading.Thread(target=flood, daemon=True).start()",
+        "threading.Timer(0.5, flood).start()",
         60,
     )
-    assert len(frame) == 10**6 + 8
-    time.sleep(1)
+    time.sleep(2)
     assert psutil.Process().memory_info().rss - before < 200 * 2**20
     assert own.answers.qsize() <= grader.AHEAD
 
@@ -373,7 +534,7 @@ def test_a_message_that_is_too_long_is_not_read():
         wire.receive(io.BytesIO((wire.LONGEST + 1).to_bytes(8, "big")), wire.LONGEST)
     for content in (b"", b"\0", (9).to_bytes(8, "big") + b"short"):
         with pytest.raises(wire.Broken):
-            wire.answered(io.BytesIO(content))
+            wire.receive(io.BytesIO(content))
 
 
 def test_a_process_that_dies_or_hangs_is_noticed(own):
@@ -415,7 +576,7 @@ def exchange(shell, *requests):
     answers.seek(0)
     found = []
     while answers.tell() < len(answers.getvalue()):
-        found.append(wire.answered(answers))
+        found.append(wire.answered(wire.receive(answers)))
     return found
 
 
@@ -450,7 +611,7 @@ def test_the_worker_runs_gets_and_calls():
         ("call", "name", [], 10, False),
         ("call", "double", [None], 10, False),
     )
-    assert [one.get("error", "")[:9] for one in found[:4]] == ["", "ZeroDivis", "SyntaxErr", "it is not"]
+    assert [one.get("error", "")[:9] for one in found[:4]] == ["", "ZeroDivis", "SyntaxErr", "the limit"]
     assert np.array_equal(found[4]["value"], [1, 2]) and found[5:8] == [
         {"dots": True},
         {"type": "str"},
@@ -487,6 +648,19 @@ def test_the_worker_calls_back_and_reports_on_networks(monkeypatch):
     assert any("RuntimeError: no" in hint for hint in hints) and "not ready after 0.2 seconds" in hints[-1]
     (network,) = [one["networks"]["0"] for one in found if one.get("networks")]
     assert network == {"hooks": 1, "training": False, "changed": True}
+
+
+INFINITE = [
+    '{"networks": {"0": {"hooks": Infinity, "training": true, "changed": false}}, "value": 1, "work": [0, 0]}',
+    '{"networks": {}, "value": 1, "work": [Infinity, 1]}',
+]
+
+
+@pytest.mark.parametrize("found", INFINITE)
+def test_an_infinite_number_in_an_answer_is_no_failure_of_the_grader(own, found):
+    own._answer = lambda seconds: json.loads(found)
+    with Work(), pytest.raises(wire.Broken):
+        own.call("two_nn", (torch.nn.Linear(1, 1),), 10)
 
 
 def test_what_happened_to_a_network_there_happens_to_it_here():

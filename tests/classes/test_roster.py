@@ -23,6 +23,7 @@ def write(tmp_path):
     [
         ("id,name\nada,Ada Lovelace\nemmy,Emmy Noether\n", [("ada", "Ada Lovelace"), ("emmy", "Emmy Noether")]),
         ("id\nada\n", [("ada", "ada")]),
+        ("id,name,,\nada,Ada,,\n", [("ada", "Ada")]),  # columns that a spreadsheet left behind
         ("ID , Name\r\n ada , Ada \r\n\r\n", [("ada", "Ada")]),
         (b"\xef\xbb\xbfid,name\nada,Ada\n", [("ada", "Ada")]),  # as Excel writes CSV UTF-8
         ("id,first_name,last_name,email\na.b@uni.edu,A,B,x\n", [("a.b@uni.edu", "A B")]),

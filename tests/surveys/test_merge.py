@@ -221,10 +221,24 @@ def test_texts_that_share_a_name_are_told_apart_by_their_stores(tiny, tmp_path):
         merge(both, tmp_path / "class.zarr")
     merged = merge(both, tmp_path / "class.zarr", prefix=True)
     assert merged.prompt.values.tolist() == ["ann/essay", "ben/essay"] and is_sound(tmp_path / "class.zarr")
-    (tmp_path / "more").mkdir()
-    shutil.copytree(both[0], tmp_path / "more" / "ann.zarr")
+    shutil.copytree(both[0], tmp_path / "ann.survey")
     with pytest.raises(tg.InputError, match="two stores are named ann: rename one"):
-        merge([*both, tmp_path / "more" / "ann.zarr"], tmp_path / "again.zarr", prefix=True)
+        merge([*both, tmp_path / "ann.survey"], tmp_path / "again.zarr", prefix=True)
+
+
+def test_stores_of_one_name_are_told_apart_by_their_folders(stores, tmp_path):
+    """A class returns thirty folders with a survey.zarr in each."""
+    given = []
+    for store, student in zip(stores, ("ann", "ben", "eve"), strict=True):
+        given.append(shutil.copytree(store, tmp_path / "class" / student / "survey.zarr"))
+    merged = merge(given, tmp_path / "class.zarr")
+    assert tg.results.origins(merged)[PROMPTS[0].id] == "ann/survey.zarr"
+    assert len({*tg.results.origins(merged).values()}) == 3
+    merged = merge(given, tmp_path / "again.zarr", prefix=True)
+    assert merged.prompt.values.tolist()[0] == f"ann/{PROMPTS[0].id}"
+    twice, said = [stores[0], shutil.copytree(stores[0], tmp_path / "more" / "ann.zarr")], []
+    merge(twice, tmp_path / "twice.zarr", say=said.append)
+    assert f"is in {stores[0].parent.name}/ann.zarr and in more/ann.zarr, with the same values" in said[0]
 
 
 # --- nothing is half-written ---

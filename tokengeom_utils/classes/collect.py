@@ -1,6 +1,7 @@
 """Grading a whole class: every returned notebook, and one table with points and a comment for each exercise."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -20,6 +21,8 @@ from .sandbox import closed
 
 TABLE = "marks.csv"
 HEADER = ("student", "name", "chapter", "exercise", "points", "of", "comment")
+#: Where a spreadsheet finds a formula: at the start of a cell, and behind a semicolon where this separates the cells.
+FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 class Collected(NamedTuple):
@@ -181,7 +184,7 @@ def _joined(marks: Sequence[Mark], remark: str) -> tuple[str, str]:
 
 def _cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+    return FORMULA.sub(r"\1\2'", text)
 
 
 def totals(collected: Collected) -> list[tuple[str, str, float, float, int]]:
@@ -226,7 +229,7 @@ def arrange_for_nbgrader(folder: str | Path, out: str | Path, key: str | Path | 
     for one in returned:
         place = out / one.student / one.chapter
         if one.trouble or not ID.fullmatch(one.student):
-            left_out.append(f"{one.path.relative_to(folder)}: {one.trouble or 'no name for a folder'}")
+            left_out.append(clean(f"{one.path.relative_to(folder)}: {one.trouble or 'no name for a folder'}"))
         elif place.exists():
             raise InputError(f"{place} exists: remove it, or name another folder")
         else:

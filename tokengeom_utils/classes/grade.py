@@ -79,7 +79,7 @@ class _Run:
 
     def cell(self, step: Step) -> None:
         """Run a cell within the time that is left, and note what stops it."""
-        started, why = time.monotonic(), "the notebook has used up its time"
+        started, why = time.monotonic(), "the end of the time for the whole notebook"
         if self.left > 0:
             why = self.process.run(step.source, min(self.seconds, self.left))
         self.left -= time.monotonic() - started
@@ -130,7 +130,7 @@ def _points(run: _Run, number: int, part: Part, key: Key, student: str) -> tuple
         return 0.0, "the notebook has ended its process, or used up its memory"
     points, comment = found
     why = run.stopped.get(part.exercise, "")
-    return points, f"{comment}; its cell stops with {why}" if why and not points else comment
+    return points, f"{comment}; its cell was stopped by {why}" if why and not points else comment
 
 
 def _check(run: _Run, part: Part, key: Key, student: str) -> tuple[float, str]:

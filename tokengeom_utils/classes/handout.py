@@ -231,6 +231,7 @@ def _write(key: Key, exercises: Sequence[Exercise], out: Path) -> None:
         names = ("id", "chapter", "title", "level", "minutes", "points", "idea")
         _write_table([names, *([getattr(one, name) for name in names] for one in exercises)], teacher / "exercises.csv")
         scratch.chmod(0o755)
+        teacher.chmod(0o700)  # on a server of the class, students have accounts
         if out.is_dir():
             out.rmdir()
         scratch.rename(out)

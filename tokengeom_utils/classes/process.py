@@ -20,8 +20,9 @@ import torch
 from ..check import answer as checking
 from ..check.attempt import Elsewhere, Hint
 from ..check.cosine_similarity import Work
+from ..paths import cache_path
 from .sandbox import PROCESSES, has_namespaces, isolated_command
-from .wire import Broken, answered, ask
+from .wire import LONGEST, Broken, answered, ask, receive
 from .worker import Function
 
 #: Seconds for the start of a process, and those beyond its limit in which it must answer.
@@ -31,7 +32,7 @@ EVERY = 0.3
 #: How many answers are read before they are asked for; there should be none.
 AHEAD = 4
 #: The environment that it gets; anything else, such as a token, stays with the teacher.
-KEPT = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TOKENGEOM_CACHE", "COMSPEC", "PATHEXT")
+KEPT = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "COMSPEC", "PATHEXT")
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from tokengeom_utils.classes import worker; "
 
 
@@ -41,7 +42,7 @@ class Process:
     def __init__(self, memory: int) -> None:
         self.memory = memory
         self.folder = tempfile.TemporaryDirectory(prefix="tokengeom-", ignore_cleanup_errors=True)
-        self.answers: Queue[dict[str, Any] | None] = Queue(AHEAD)
+        self.answers: Queue[bytes | None] = Queue(AHEAD)
         self.ended = False
         self._start()
 
@@ -50,7 +51,7 @@ class Process:
         folder = self.folder.name
         own = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | dict.fromkeys(own, folder)
-        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "TOKENGEOM_CACHE": str(cache_path().absolute())}
         command = [sys.executable, "-I", "-B", "-c", f"{CODE}worker.main(*sys.argv[1:])", json.dumps(_search_path())]
         command = isolated_command([*command, folder, str(self.memory), str(int(has_namespaces()))])
         self.process = subprocess.Popen(
@@ -69,12 +70,12 @@ class Process:
             raise RuntimeError("a process for a notebook did not start")
 
     def _read(self) -> None:
-        """Put the answers of the process into a queue, and None when there will be no more."""
+        """Put the answers of the process into a queue, unread, and None when there will be no more."""
         assert self.process.stdout
-        found: dict[str, Any] | None = {}
+        found: bytes | None = b""
         while found is not None and not self.ended:
             try:
-                found = answered(self.process.stdout)
+                found = receive(self.process.stdout, LONGEST)
             except (Broken, OSError, ValueError):
                 found = None
             while not self.ended:
@@ -98,10 +99,13 @@ class Process:
             found = self.answers.get(timeout=max(seconds, 0))
         except Empty:
             found = None
-        if found is None:
+        try:
+            if found is None:
+                raise Broken("no answer")
+            return answered(found)
+        except Broken:
             self.end()
-            raise Broken("no answer")
-        return found
+            raise
 
     def _ask(self, *request: Any) -> None:
         assert self.process.stdin
@@ -155,7 +159,7 @@ class Process:
             raise Hint(str(found["hint"]))
         try:
             return self._result(found, args, work)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Broken(f"no result: {error}") from None
 
     def _result(self, found: dict[str, Any], args: tuple[Any, ...], work: Work | None) -> Any:
@@ -213,11 +217,14 @@ class Remote(Elsewhere):
 
 
 def _memory(process: psutil.Process) -> int:
-    """The bytes that would be free if a process ended, so that what forks share counts once; 0 if it has just ended."""
-    try:
-        return int(process.memory_full_info().uss)
-    except psutil.Error:
-        return 0
+    """The bytes of a process, where of what several share each counts a part, on Linux; 0 if it has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        try:
+            found = process.memory_full_info()
+            return int(getattr(found, "pss", found.uss))
+        except psutil.AccessDenied:  # a process can hide its pages from all but root, but not how many they are
+            return int(process.memory_info().rss)
+    return 0
 
 
 def _search_path() -> list[str]:

@@ -10,9 +10,12 @@ from typing import Any
 from ..errors import InputError
 from .handout import RETURNED, STUDENTS, TEACHER
 from .key import EVERYONE, NAME, Key
+from .marks import clean
 
 #: Bytes of a notebook.
 LONGEST = 30 * 2**20
+#: Endings of files in which a notebook may be hidden from :func:`collect`.
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 @dataclass
@@ -43,7 +46,7 @@ def find_returned(folder: Path, key: Key) -> tuple[list[Returned], list[str]]:
     -------
     list of Returned
     list of str
-        A line about each file that was left out.
+        A line about each file that was left out although it is, or may hold, a notebook.
 
     Raises
     ------
@@ -56,34 +59,51 @@ def find_returned(folder: Path, key: Key) -> tuple[list[Returned], list[str]]:
         folder = folder / RETURNED
     found: dict[tuple[str, str], Returned] = {}
     left_out: list[str] = []
-    for path in _notebooks(folder):
-        one = _read(path, folder, key)
+    for path in _files(folder):
         shown = path.relative_to(folder)
+        if why := _unread(path):
+            left_out.append(clean(f"{shown}: {why}"))
+        if why or path.suffix.lower() != ".ipynb":
+            continue
+        one = _read(path, folder, key)
         if not one.student or not one.chapter:
-            left_out.append(
-                f"{shown}: {one.trouble or 'not of this handout, or of a student who is not in the roster'}"
-            )
+            why = one.trouble or "not of this handout, or of a student who is not in the roster"
+            left_out.append(clean(f"{shown}: {why}"))
             continue
         before = found.get((one.student, one.chapter))
         if before is not None:
             older, newer = sorted((before, one), key=lambda each: each.path.stat().st_mtime)
             one, one.remark = newer, f"several notebooks were returned; {newer.path.relative_to(folder)} is the newest"
-            left_out.append(f"{older.path.relative_to(folder)}: {newer.path.relative_to(folder)} is newer")
+            left_out.append(clean(f"{older.path.relative_to(folder)}: {newer.path.relative_to(folder)} is newer"))
         found[one.student, one.chapter] = one
     if not found:
-        raise InputError(f"{folder} has no notebook of this handout")
+        hint = f"; left out: {left_out[0]}" if left_out else ""
+        raise InputError(f"{folder} has no notebook of this handout{hint}")
     return sorted(found.values(), key=lambda one: (one.student, list(key.sheets).index(one.chapter))), left_out
 
 
-def _notebooks(folder: Path) -> Iterator[Path]:
-    """The notebooks below a folder, without links, copies that Jupyter keeps, and what was handed out."""
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, without copies that Jupyter keeps, and what was handed out."""
     for place, folders, files in os.walk(folder):
         handed_out = (STUDENTS, TEACHER) if Path(place, TEACHER, NAME).is_file() else ()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in handed_out)
         for name in sorted(files):
-            path = Path(place, name)
-            if name.endswith(".ipynb") and not name.startswith(".") and not path.is_symlink():
-                yield path
+            if not name.startswith("."):
+                yield Path(place, name)
+
+
+def _unread(path: Path) -> str:
+    """Why a file is not read although a student may mean it; of other kinds of files there is nothing to say."""
+    ending = path.suffix.lower()
+    if ending in ARCHIVES:
+        return "an archive: unpack it here"
+    if ".ipynb" in path.name.lower() and ending != ".ipynb":
+        return "it does not end in .ipynb: rename it if it is a notebook"
+    if ending == ".ipynb" and path.is_symlink():
+        return "a link: put the notebook itself here"
+    if ending == ".ipynb" and not path.is_file():  # such as a pipe, at which reading would wait forever
+        return "not a regular file"
+    return ""
 
 
 def _read(path: Path, folder: Path, key: Key) -> Returned:
@@ -93,7 +113,7 @@ def _read(path: Path, folder: Path, key: Key) -> Returned:
     notebook, trouble, about = None, "", None
     try:
         if path.stat().st_size > LONGEST:
-            raise ValueError(f"it is larger than {LONGEST // 2**20} MB")
+            raise ValueError(f"it is larger than {LONGEST // 2**20} MB: clear its outputs")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as cells with one id
             notebook = nbformat.read(path, as_version=4)

@@ -94,7 +94,8 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     header = [name.lower() for name in lines[0][1]]
     if "id" not in header:
         raise InputError(f"{path.name} has no column id: its header is {','.join(lines[0][1])[:60]!r}")
-    if len(set(header)) < len(header):
+    named = [name for name in header if name]  # spreadsheets leave empty columns behind
+    if len(set(named)) < len(named):
         raise InputError(f"{path.name} has two columns of one name")
     return header, lines[1:]
 

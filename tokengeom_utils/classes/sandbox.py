@@ -1,8 +1,8 @@
 """What keeps a student's process apart: limits, and on Linux no network and no files but its own.
 
 Everything here is as strong as the system allows, and :func:`closed` says how strong that is. Linux offers
-namespaces (``unshare``), which may be forbidden in a container, and Landlock, which needs version 5.13 and restricts
-files, and from 6.7 on also TCP.
+namespaces (``unshare``), which may be forbidden in a container, Landlock, which needs version 5.13 and restricts
+files, from 6.7 on also TCP, and from 6.12 on signals, and seccomp, which :mod:`.refused` uses.
 """
 
 import ctypes
@@ -15,17 +15,23 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from ..paths import data_path
+from ..paths import cache_path, data_path
+from .refused import can_refuse, refuse
 
 #: A network, a list of processes, and a mount table of its own; everything in it ends with the first process.
 UNSHARE = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--")
 #: The most processes and threads of a notebook, and the largest file in bytes.
 PROCESSES, FILE = 100, 200 * 2**20
+#: All files together, in namespaces, and where processes share memory and locks.
+SPACE = "size=256m,nr_inodes=10000"
+SHARED, SHARED_SPACE = Path("/dev/shm"), "size=64m,nr_inodes=1000"
 #: System calls of Landlock, with the same numbers on x86 and Arm, and its bits for reading, running, and listing.
 CREATE, ADD, RESTRICT, READING = 444, 445, 446, 0b1101
 #: Rights by version of Landlock: all that concern files, and from version 4 on those for TCP.
 FILE_RIGHTS = {1: 2**13 - 1, 2: 2**14 - 1, 3: 2**15 - 1, 4: 2**15 - 1}
 TCP_RIGHTS = 0b11
+#: What stays among the processes of a notebook, from version 6 on: signals.
+SCOPE = 0b10
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/opt", "/nix", "/run/systemd/resolve")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -64,8 +70,10 @@ def closed(memory: int, seconds: float) -> str:
     str
     """
     version, isolated = landlock_version(), has_namespaces()
-    if isolated or version >= 4:
-        network = "no network" if isolated else "no TCP connections"
+    if isolated or can_refuse():
+        network = "no network"
+    elif version >= 4:
+        network = "no TCP connections"
     else:
         network = "the network is NOT closed on this system"
     files = "no files of others" if version else "files of this user are NOT closed on this system"
@@ -78,13 +86,44 @@ def isolated_command(command: Sequence[str]) -> list[str]:
     return [shutil.which("unshare") or "", *UNSHARE, *command] if has_namespaces() else list(command)
 
 
-def confine(folder: Path, memory: int, isolated: bool) -> None:
-    """Take from this process, and from all that it starts, what a student's code does not need.
+def enter(folder: Path, isolated: bool) -> list[Path]:
+    """Make a folder the current one, in namespaces as a file system of its own, which limits all files together.
+
+    Files that were deleted count there as long as they are open, and everything is gone with the process. The folder
+    for locks is another one; without it, ``multiprocessing`` starts no pool.
 
     Parameters
     ----------
     folder : path
-        The only place where it can write.
+    isolated : bool
+        Whether this process runs in namespaces of its own.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The folders that belong to this process alone.
+    """
+    own = [folder]
+    if isolated:
+        _mount(folder, SPACE)
+        own += [SHARED] * _mount(SHARED, SHARED_SPACE)
+    os.chdir(folder)
+    return own
+
+
+def _mount(folder: Path, size: str) -> bool:
+    """Put an empty file system in memory at a folder; return whether that was possible."""
+    kind, flags = b"tmpfs", ctypes.c_ulong(0b110)  # MS_NOSUID and MS_NODEV
+    return not ctypes.CDLL(None).mount(kind, os.fsencode(folder), kind, flags, size.encode())
+
+
+def confine(own: Sequence[Path], memory: int, isolated: bool) -> None:
+    """Take from this process, and from all that it starts, what a student's code does not need.
+
+    Parameters
+    ----------
+    own : sequence of path
+        The only places where it can write.
     memory : int
         Bytes.
     isolated : bool
@@ -103,18 +142,19 @@ def confine(folder: Path, memory: int, isolated: bool) -> None:
             hard = resource.getrlimit(limit)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(limit, (most, most))
-    _close_files(folder)
+    _close_files(own)
+    refuse()
 
 
-def _close_files(folder: Path) -> None:
-    """Leave only a folder for writing, and only Python, the package, and the system for reading."""
+def _close_files(own: Sequence[Path]) -> None:
+    """Leave only some folders for writing, and only Python, the package, and the system for reading."""
     version = landlock_version()
     if not version:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     rights = FILE_RIGHTS[min(version, max(FILE_RIGHTS))]
-    handled = (ctypes.c_uint64 * 2)(rights, TCP_RIGHTS if version >= 4 else 0)
-    size = ctypes.c_size_t(16 if version >= 4 else 8)
+    handled = (ctypes.c_uint64 * 3)(rights, TCP_RIGHTS if version >= 4 else 0, SCOPE if version >= 6 else 0)
+    size = ctypes.c_size_t(24 if version >= 6 else 16 if version >= 4 else 8)
     rules = libc.syscall(CREATE, ctypes.byref(handled), size, ctypes.c_uint32(0))
     if rules < 0:
         return
@@ -122,16 +162,17 @@ def _close_files(folder: Path) -> None:
         _allow(libc, rules, path, READING if path.is_dir() else READING & 0b101)
     for name in DEVICES:
         _allow(libc, rules, Path(name), 0b110)
-    _allow(libc, rules, folder, rights)
+    for folder in own:
+        _allow(libc, rules, folder, rights)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, without which a user may not restrict a process
     libc.syscall(RESTRICT, rules, ctypes.c_uint32(0))
     os.close(rules)
 
 
 def _readable() -> list[Path]:
-    """Where Python, its packages, this package, and the system lie; no other folder of the project."""
+    """Where Python, its packages, this package, its cache, and the system lie; no other folder of the project."""
     package = Path(__file__).parents[1]
-    found = {package, data_path(), *map(Path, SYSTEM), Path(sys.base_prefix), Path(sys.prefix)}
+    found = {package, data_path(), cache_path(), *map(Path, SYSTEM), Path(sys.base_prefix), Path(sys.prefix)}
     found |= {Path(path) for path in sysconfig.get_paths().values()}
     found |= {Path(entry) for entry in sys.path if entry and Path(entry) != package.parent}
     return [path.resolve() for path in found if path.exists()]

@@ -5,6 +5,7 @@ the student's code that runs in it; so it is asked for results alone, and the gr
 """
 
 import os
+import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,16 +25,16 @@ WORDS = 2000
 
 
 def main(folder: str, memory: str, isolated: str) -> None:
-    """Serve requests from standard input until it ends; the arguments are those of :func:`.sandbox.confine`."""
-    from .sandbox import confine
+    """Serve requests from standard input until it ends; the arguments are those of :mod:`.sandbox`."""
+    from .sandbox import confine, enter
 
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+    own = enter(Path(folder), bool(int(isolated)))
     shell = _shell()
-    os.chdir(folder)
-    confine(Path(folder), int(memory), bool(int(isolated)))
+    confine(own, int(memory), bool(int(isolated)))
     answer(answers, ready=True)
     try:
         serve(shell, requests, answers)
@@ -46,10 +47,19 @@ def _shell() -> Any:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
+    class Shell(InteractiveShell):
+        """A shell for ``%matplotlib`` and for ``!command`` where there is no window and no terminal."""
+
+        def enable_matplotlib(self, gui: str | None = None) -> tuple[None, str]:
+            return None, "agg"
+
+        def system(self, command: str) -> None:
+            self.user_ns["_exit_code"] = subprocess.call(self.var_expand(command, depth=1), shell=True)
+
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
-    return InteractiveShell.instance(config=config)
+    return Shell.instance(config=config)
 
 
 def serve(shell: Any, requests: IO[bytes], answers: IO[bytes]) -> None:
@@ -90,7 +100,7 @@ def run(shell: Any, source: str, seconds: float) -> str:
     if stopped is None:
         return ""
     if isinstance(stopped, TooLong):
-        return f"it is not ready after {seconds:g} seconds {described(stopped)}"[:WORDS]
+        return f"the limit of {seconds:.3g} seconds {described(stopped)}".rstrip()[:WORDS]
     if isinstance(stopped, SyntaxError):
         return f"{type(stopped).__name__}: {stopped.msg} (in line {stopped.lineno})"[:WORDS]
     return described(stopped)[:WORDS]

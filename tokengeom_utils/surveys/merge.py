@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ ROUNDED = ("tied_tokens",)  #: a count that rounding alone can change
 class Part(NamedTuple):
     """One of the surveys."""
 
-    name: str  #: of the store, without the folders above it
+    name: str  #: of the store, with as many folders above it as tell it from the others
     results: "xr.Dataset"
     request: dict[str, Any]
     runs: list[dict[str, Any]]
@@ -47,8 +47,9 @@ def merge(
     """Join surveys that differ only in their prompts into one packed store.
 
     Every complete prompt is taken over with the provenance of the run that measured it, to which the name of its store
-    is added as ``origin``. Prompts with shuffles come first, otherwise they keep the order of the stores. A prompt that
-    two stores measured alike is taken from the first.
+    is added as ``origin``: ``ann.zarr``, or ``ann/survey.zarr`` where several stores are named alike. Prompts with
+    shuffles come first, otherwise they keep the order of the stores. A prompt that two stores measured alike is taken
+    from the first.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def merge(
         The store to write; nothing may be there. It is whole or absent, whenever the work stops.
     prefix : bool
         Put the name of its store in front of each prompt's id, for texts that share a name: ``ann.zarr`` and ``essay``
-        make ``ann/essay``.
+        make ``ann/essay``, and so do ``ann/survey.zarr`` and ``essay`` if all stores are named ``survey.zarr``.
     say : callable, optional
         Called with a line of text on what is left out.
     advance : callable, optional
@@ -101,9 +102,11 @@ def merge(
     say, advance = say or (lambda line: None), advance or (lambda done: None)
     if len({Path(store).resolve() for store in stores}) < 2:
         raise InputError("a merge needs at least two surveys: name their stores")
+    names = _names(stores)
+    prefixes = _prefixes(names) if prefix else [""] * len(names)
     parts: list[Part] = []
     for done, store in enumerate(stores):
-        parts.append(_read(store, parts, prefix, say))
+        parts.append(_read(store, names[done], prefixes[done], say))
         if parts[1:]:
             _check_alike(parts[0], parts[-1])
         advance(done + 1)
@@ -122,19 +125,34 @@ def check_out(out: str | Path) -> Path:
     return out
 
 
-def _read(store, parts, prefix, say):
+def _names(stores):
+    """The names of some stores, with as many folders above each as tell them apart."""
+    tails = [Path(store).resolve().parts for store in stores]
+    depth = next(n for n in range(1, max(map(len, tails)) + 1) if len({each[-n:] for each in tails}) == len({*tails}))
+    return ["/".join(each[-depth:]) for each in tails]
+
+
+def _prefixes(names):
+    """What is put in front of the ids: the names without their ending, or the folders if the rest is the same."""
+    paths = [PurePosixPath(name) for name in names]
+    alike = len({path.name for path in paths}) == 1 and all(path.parent.name for path in paths)
+    found = [str(path.parent if alike else path.with_suffix("")) for path in paths]
+    for name in found:
+        if found.count(name) > 1:
+            raise InputError(f"two stores are named {name}: rename one, as the names go in front of the ids")
+    return [f"{name}/" for name in found]
+
+
+def _read(store, name, prefix, say):
     """Open one survey, with the provenance of its runs and the ids that its prompts get."""
     results = open_results(store)
-    path = Path(store)
     request = json.loads(results.attrs["request"])
     if missing := len(request["prompts"]) - results.sizes["prompt"]:
-        say(f"left out of {path}: {missing} of {len(request['prompts'])} prompts, which are not measured yet")
+        say(f"left out of {Path(store)}: {missing} of {len(request['prompts'])} prompts, which are not measured yet")
     if prefix:
-        if path.stem in [Path(part.name).stem for part in parts]:
-            raise InputError(f"two stores are named {path.stem}: rename one, as the names go in front of the ids")
-        results = results.assign_coords(prompt=[f"{path.stem}/{name}" for name in results.prompt.values])
-    runs = [{"origin": path.name, **run} for run in json.loads(results.attrs["runs"])]
-    return Part(path.name, results, request, runs)
+        results = results.assign_coords(prompt=[f"{prefix}{prompt}" for prompt in results.prompt.values])
+    runs = [{"origin": name, **run} for run in json.loads(results.attrs["runs"])]
+    return Part(name, results, request, runs)
 
 
 def _check_alike(first, other):

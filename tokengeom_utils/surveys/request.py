@@ -47,6 +47,34 @@ def check_request(
     check_scales(n_points, scale_max, k_max)
 
 
+def fitting_options(n_tokens: int) -> str:
+    """Say in words which options of ``tokengeom survey`` fit a number of tokens.
+
+    Parameters
+    ----------
+    n_tokens : int
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> fitting_options(256)
+    '256 tokens fit --scale-max 128, --k-max 255, and --shuffles 0,4, or lower ones'
+    >>> fitting_options(1000)
+    '1000 tokens fit --scale-max 512, --k-max 999, and --shuffles 0,1, or lower ones'
+    """
+    if n_tokens < 4:
+        return "a survey needs at least 4 tokens"
+    most, degree = n_tokens - 1, 0
+    while n_tokens % 4 ** (degree + 1) == 0:
+        degree += 1
+    shuffles = f"0,{degree}" if degree else "0"
+    scale = 1 << (most.bit_length() - 1)
+    return f"{n_tokens} tokens fit --scale-max {scale}, --k-max {most}, and --shuffles {shuffles}, or lower ones"
+
+
 def make_request(
     model: str,
     prompts: Sequence[Prompt],
