@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import stress
 import synthetic
+from scipy.stats import binomtest
 from synthetic import World
 
 from tokengeom_utils.claims import LEVEL, evaluate, stress_table
@@ -41,6 +42,11 @@ def test_the_committed_table_meets_its_targets():
     nulls = table[table.null]
     assert len(nulls) >= 8 and (table.n == stress.SURVEYS).all() and set(ROWS) <= set(table.index)
     assert (nulls[["reproduced", "not seen here"]] <= LEVEL).all(axis=None)
+    for either in (["reproduced", "not seen here"], ["any part holds", "any part opposite"]):
+        wrong, n = (nulls[either].sum(axis=1) * nulls.n).round().astype(int), nulls.n
+        rates = [binomtest(*map(int, row)).proportion_ci() for row in zip(wrong, n, strict=True)]
+        assert max(rate.low for rate in rates) <= LEVEL  # no row is certainly beyond the level,
+        assert binomtest(int(wrong.sum()), int(n.sum())).proportion_ci().high <= LEVEL  # and all together are within it
     real = table.loc["true r = 0.5, kind effects"]
     assert real["any part holds"] > 0.75 and real["any part opposite"] == 0
     found = table[

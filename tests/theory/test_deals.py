@@ -110,6 +110,17 @@ def test_deals_that_agree_give_the_test_of_one():
     assert own_p_values(statistics)[3] == 1
 
 
+def test_no_p_value_is_below_that_of_units_which_all_agree():
+    """The median over deals may lie above what flips of the mean scores reach; its p-value may not."""
+    n, each = 6, np.ones((10, 12))
+    each[0, 0], each[:, n:] = 20, np.nan  # one deal makes the mean scores unequal, and six units have none
+    some = Dealt(each)
+    others = np.random.default_rng(3).normal(size=(4, 12))
+    p, adjusted, sign = joint_p_values([some, Dealt(-each), *others])
+    assert some.statistic > np.nansum(some.scores) / np.sqrt(np.nansum(some.scores**2))
+    assert (p[:2] == 2 / 2**n).all() and (adjusted[:2] >= 2 / 2**n).all() and sign[:2].tolist() == [1, -1]
+
+
 def test_only_the_median_is_level_in_noise():
     """Is the peak higher than the last layer? In noise, as a test alone, 5% would be right."""
     rng, n, names = np.random.default_rng(5), 12, ("same", "all others", "mean score", "median")

@@ -213,8 +213,8 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         where += [peak + step] if 0 <= peak + step < n_pairs else []
     turned = runs(survey.layers[change > 0])
     yield Measured(
-        f"k = {k}, pairs from layers {runs(survey.layers[where])}: {mean(first[where]):.2f} ordered, "
-        f"{mean((first + change)[where]):.2f} shuffled."
+        f"k = {k}, pairs from layers {runs(survey.layers[where])}: {listed(first[where])} ordered, "
+        f"{listed((first + change)[where])} shuffled."
         if where
         else "no pair beside the peak ends before the last layer.",
         parts,

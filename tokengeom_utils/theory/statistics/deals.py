@@ -55,10 +55,10 @@ class Dealt:
     Introduced in the chapter *The reproduction report*.
 
     The statistic is the median over deals of :math:`T = \sum_g s_g / \sqrt{\sum_g s_g^2}`. It is compared with the
-    flips of the mean scores, which comes near the median of the p-values of the deals. In noise the deals disagree
-    about the place, their statistics partly cancel, and the test is conservative; where they agree, it is the test of
-    one deal. The mean scores alone, tested as any others, would decide too often: since each unit takes part in
-    choosing for all others, their sum scatters more than its flips.
+    flips of the mean scores, which comes near the median of the p-values of the deals; a median beyond all of them
+    counts as the farthest. In noise the deals disagree about the place, their statistics partly cancel, and the test
+    is conservative; where they agree, it is the test of one deal. The mean scores alone, tested as any others, would
+    decide too often: since each unit takes part in choosing for all others, their sum scatters more than its flips.
 
     References
     ----------

@@ -152,7 +152,7 @@ def flip_statistics(
     ----------
     tests, n_random, seed
         As in :func:`joint_p_values`. Of a test whose place other units choose, the statistic of the data is the median
-        over all deals, and the mean scores are flipped.
+        over all deals, but not beyond what flips can reach, and the mean scores are flipped.
 
     Returns
     -------
@@ -178,6 +178,10 @@ def flip_statistics(
     signed = np.array(
         [test.statistic if isinstance(test, Dealt) else observed[at] for test, at in zip(tests, best, strict=True)]
     )
+    # The median over deals can lie a little above all flips of the mean scores. It counts as the farthest that they
+    # can reach: else few units with one sign would have the p-value of one flip among all those of the family.
+    farthest = np.abs(every).sum(1)[best]
+    signed = np.clip(signed, -farthest, farthest)
     each = np.abs(every @ sign_patterns(every.shape[1], n_random, seed).T)
     statistics = np.maximum.reduceat(each, start, axis=0)
     statistics[:, 0] = np.abs(signed)
