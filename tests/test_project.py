@@ -39,6 +39,15 @@ def test_every_requirement_is_pinned_within_its_range(requirement):
     assert "+" not in pinned  # the default index has no local builds
 
 
+def test_every_pinned_package_can_be_installed_on_the_oldest_python():
+    """Python 3.11 means 3.11.0, too: Debian 12 has 3.11.2."""
+    oldest = next(iter(SpecifierSet(PYPROJECT["requires-python"]))).version
+    for package in metadata.distributions():
+        if PINS.get(canonicalize_name(package.name)) == package.version:
+            wanted = SpecifierSet(package.metadata["Requires-Python"] or "")
+            assert wanted.contains(f"{oldest}.0"), f"{package.name} {package.version} asks for Python {wanted}"
+
+
 def test_contributing_gives_the_purpose_of_every_requirement():
     table = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Dependencies")[1]
     explained = [name for cell in re.findall(r"^\| (\w[\w., -]*) \|", table, re.M)[1:] for name in cell.split(", ")]
