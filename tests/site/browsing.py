@@ -221,9 +221,8 @@ def examine(started, base, folder, name):
         local.page.close()
     finally:
         context.close()
-    # A wide formula may scroll on a phone.
-    narrow = [found for found in visit.findings["display"] if ": 390 px" not in found]
-    visit.findings["display"] = narrow
+    for topic in ("display", "tables"):  # what is wide may scroll on a phone
+        visit.findings[topic] = [found for found in visit.findings[topic] if ": 390 px" not in found]
     for topic, found in local.findings.items():
         visit.findings[topic] += found
     return dict(visit.findings), dict(visit.sizes)
