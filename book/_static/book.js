@@ -54,10 +54,13 @@
       const fits = drawn.clientWidth / drawn.scrollWidth;
       if (fits < 1) box.style.fontSize = `${Math.max(0.98 * fits, 0.8)}em`;
     });
-    all("span.math:not(.wide)").forEach((formula) => {
+    all("span.math.wide").forEach((formula) => formula.classList.remove("wide"));
+    all("span.math").forEach((formula) => {
       const drawn = formula.querySelector("mjx-container");
       const line = formula.closest("p, li, td, th, dd, dt, figcaption, summary, h1, h2, h3, h4");
-      if (drawn && line && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
+      // A cell is as wide as its formula, unless the table has become a list of cards.
+      const holds = line && line.matches("td, th") && getComputedStyle(line).display === "table-cell";
+      if (drawn && line && !holds && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
     });
     all(SCROLLS).forEach((box) => {
       // What is hidden does not scroll: the theme hides the overflow of a formula in a line, where MathJax has a copy

@@ -21,6 +21,7 @@ LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)<
 PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
 SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
 COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
+import sys
 
 if "google.colab" in sys.modules:
     !git clone --quiet {address} token-geometry
@@ -98,8 +99,10 @@ def notebook_to_take(page, solutions, names, where):
     nbformat.NotebookNode
     """
     cells = []
-    if where:
-        cells.append(nbformat.v4.new_code_cell(COLAB.format(address=where), id="colab"))
+    if where:  # Colab has no key for an address such as git@github.com:some/book
+        on_github = GITHUB.fullmatch(where)
+        open_to_all = f"https://github.com/{on_github[1]}/{on_github[2]}" if on_github else where
+        cells.append(nbformat.v4.new_code_cell(COLAB.format(address=open_to_all), id="colab"))
     for cell in page.cells:
         if cell.cell_type == "markdown":
             if text := plain(outward(cell.source, published_at(where)), solutions, names):

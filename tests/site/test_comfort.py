@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import PROJECT
 from docutils import nodes
+from docutils.utils import new_document
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 from test_pages import SOURCES, extension
 
@@ -125,6 +127,15 @@ def test_answers_to_choose_from_are_no_sentences_of_the_book():
     assert excerpts.sections(page) == [(["a"], "Surely.")]
 
 
+def test_the_sentences_on_a_term_begin_with_it():
+    item = nodes.definition_list_item()
+    item += nodes.term("", "loss", ids=["term-loss"])
+    item += nodes.definition("", nodes.paragraph("", "A number."))
+    page = new_document("a.md")
+    page += nodes.definition_list("", item)
+    assert excerpts.sections(page) == [(["term-loss"], "loss: A number.")]
+
+
 def test_sentences_belong_to_their_sections():
     inner = nodes.section("", nodes.paragraph("", "", nodes.Text("Inside.")), ids=["in"])
     outer = nodes.section(
@@ -181,6 +192,13 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
     ]
     for origin in ("https://github.com/some/one.git", "git@github.com:some/one"):
         assert take_along.links("x", origin)[2][1].startswith("https://mybinder.org/v2/gh/some/one/HEAD?")
+
+
+@pytest.mark.parametrize("origin", ["https://github.com/some/one.git", "git@github.com:some/one.git"])
+def test_the_first_cell_does_nothing_outside_colab(origin):
+    first = take_along.notebook_to_take(nbformat.v4.new_notebook(), True, {}, origin).cells[0].source
+    assert "git clone --quiet https://github.com/some/one token-geometry" in first
+    assert InteractiveShell().run_cell(first).success
 
 
 def test_a_box_in_a_box_and_a_title_become_text():

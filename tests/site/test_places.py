@@ -10,7 +10,8 @@ SCRIPT = (PROJECT / "book" / "_static" / "book.js").as_uri()
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A page</title><style>
 html { overflow-anchor: %s; } p { height: 80px; margin: 0; } .late { height: 0; }
 #pst-back-to-top { position: fixed; top: 90vh; } .out-of-the-way { display: none; }
-</style></head><body><main><article><div class="figure-form"></div><div class="late"></div>%s
+</style></head><body><main><article><p><span class="math"><mjx-container
+style="display: inline-block; width: 500px"></mjx-container></span></p><div class="figure-form"></div><div class="late"></div>%s
 <div id="laboratory" style="height: 500px"></div>%s</article></main>
 <button id="pst-back-to-top">Back to top</button><script src="%s"></script><script>
 addEventListener("load", () => setTimeout(() => {
@@ -83,3 +84,14 @@ def test_the_button_to_the_top_does_not_cover_what_is_used(started, site):
         page.wait_for_timeout(200)
         seen.append(page.locator("#pst-back-to-top").is_visible())
     assert seen == [True, False, True]
+
+
+def test_a_formula_wider_than_its_line_scrolls_until_the_line_is_longer(started, site):
+    page = started.new_page(viewport={"width": 390, "height": 844})
+    page.goto((site / "a.html").as_uri())
+    found = []
+    for width in (390, 1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.wait_for_timeout(700)
+        found.append(page.locator(".math.wide").count())
+    assert found == [1, 0, 1]
