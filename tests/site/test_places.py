@@ -10,8 +10,9 @@ SCRIPT = (PROJECT / "book" / "_static" / "book.js").as_uri()
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A page</title><style>
 html { overflow-anchor: %s; } p { height: 80px; margin: 0; } .late { height: 0; }
 #pst-back-to-top { position: fixed; top: 90vh; } .out-of-the-way { display: none; }
-</style></head><body><main><article><p><span class="math"><mjx-container
-style="display: inline-block; width: 500px"></mjx-container></span></p><div class="figure-form"></div><div class="late"></div>%s
+mjx-container { display: inline-block; width: 500px; }
+</style></head><body><main><article><p><span class="math"><mjx-container></mjx-container></span></p>
+<div class="figure-form"></div><div class="late"></div>%s
 <div id="laboratory" style="height: 500px"></div>%s</article></main>
 <button id="pst-back-to-top">Back to top</button><script src="%s"></script><script>
 addEventListener("load", () => setTimeout(() => {
