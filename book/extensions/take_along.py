@@ -19,7 +19,8 @@ from tokengeom_utils.surveys.provenance import address
 FOLDER = "_downloads/notebooks"
 LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
 PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
-SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
+#: a survey that exists only where the book was built, or is found only from the folder of the chapters
+SURVEY = re.compile(r'^results = "(?:.*survey|.*\bdata/results/(\w+))\.zarr"$', re.M)
 COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
 import sys
 
@@ -108,7 +109,7 @@ def notebook_to_take(page, solutions, names, where):
             if text := plain(outward(cell.source, published_at(where)), solutions, names):
                 cells.append(nbformat.v4.new_markdown_cell(text, id=cell.id))
         else:
-            source = SURVEY.sub('results = "standard"', cell.source)
+            source = SURVEY.sub(lambda found: f'results = "{found[1] or "standard"}"', cell.source)
             cells.append(nbformat.v4.new_code_cell(source, id=cell.id))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})

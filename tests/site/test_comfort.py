@@ -163,11 +163,11 @@ def test_a_notebook_to_take_along_needs_no_extension(book, source):
     assert [text.count("**Answers**") for text in texts] == [3, 0]
     for text in texts:
         assert not re.findall(r"\{[a-z:]+\}`|^`{3,}\{(?:exercise|solution|admonition|prf|dropdown)", text, re.M)
-        assert "Reproduce this figure" not in text and "Rerun this chapter" not in text
+        assert "Reproduce this figure" not in text and "Rerun this chapter" not in text and "../book/" not in text
     for one in both:
         nbformat.validate(one)
         code = "\n".join(cell.source for cell in one.cells if cell.cell_type == "code")
-        assert "survey.zarr" not in code
+        assert not re.search(r"^results = .*zarr", code, re.M)
         assert not any(cell.get("outputs") for cell in one.cells)
 
 
@@ -192,6 +192,21 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
     ]
     for origin in ("https://github.com/some/one.git", "git@github.com:some/one"):
         assert take_along.links("x", origin)[2][1].startswith("https://mybinder.org/v2/gh/some/one/HEAD?")
+
+
+@pytest.mark.parametrize(
+    "path, name",
+    [("/tmp/a book/survey.zarr", "standard"), ("../data/results/standard.zarr", "standard"), ("short", "short")],
+)
+def test_a_notebook_names_a_survey_that_is_found_from_everywhere(path, name):
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f'# Parameters\nresults = "{path}"\nseed = 1')])
+    made = take_along.notebook_to_take(page, True, {}, "")
+    assert made.cells[0].source == f'# Parameters\nresults = "{name}"\nseed = 1'
+
+
+def test_a_link_to_another_page_becomes_its_title():
+    text = "See {doc}`../book/rerun` or {doc}`/notebooks/mean_field`."
+    assert take_along.plain(text, True, {"rerun": "Run it", "mean_field": "A field"}) == "See Run it or A field."
 
 
 @pytest.mark.parametrize("origin", ["https://github.com/some/one.git", "git@github.com:some/one.git"])
