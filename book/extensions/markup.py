@@ -20,6 +20,7 @@ CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
 MANY = 7  #: columns of a table that is set in smaller type
+NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
@@ -196,7 +197,7 @@ def card_html(html):
     -------
     str
         The same table; without empty head cells. With the class ``cards``, and the heads in ``data-head``, if it has
-        five columns or more whose heads are plain text.
+        five columns or more whose heads are plain text. Names of code break at their dots and underscores.
     """
     soup = BeautifulSoup(html, "html.parser")
     heads = soup.thead("th") if soup.thead else []
@@ -208,6 +209,9 @@ def card_html(html):
         for row in soup.tbody("tr"):
             for cell, text in zip(row("td", recursive=False), texts, strict=False):
                 cell["data-head"] = text
+    for code in soup("code"):
+        for text in code.find_all(string=NAME):
+            text.replace_with(BeautifulSoup(NAME.sub(r"\1<wbr/>", escape(text)), "html.parser"))
     if heads and not any(texts):  # a list of pairs, which Markdown cannot write without a head
         soup.thead.decompose()
         return str(soup)

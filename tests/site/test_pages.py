@@ -142,6 +142,12 @@ def test_a_table_of_a_quantity_against_itself_names_it_once():
     assert len(other.thead("tr")) == 2
 
 
+def test_names_of_code_in_a_table_break_at_dots_and_underscores():
+    cells = '<td><code><span class="pre">tg.nearest_neighbors</span></code></td><td>a_b.c</td>'
+    made = markup.card_html(f'<table class="table"><tbody><tr>{cells}</tr></tbody></table>')
+    assert "tg.<wbr/>nearest_<wbr/>neighbors" in made and "<td>a_b.c</td>" in made
+
+
 def test_a_table_without_any_head_has_no_empty_row():
     head = "<thead><tr><th></th><th></th></tr></thead>"
     page = f'<table class="table">{head}<tbody><tr><td>a</td><td>1</td></tr></tbody></table>'
