@@ -59,7 +59,8 @@
       const drawn = formula.querySelector("mjx-container");
       const line = formula.closest("p, li, td, th, dd, dt, figcaption, summary, h1, h2, h3, h4");
       // A cell is as wide as its formula, unless the table has become a list of cards.
-      const holds = line && line.matches("td, th") && getComputedStyle(line).display === "table-cell";
+      const cell = formula.closest("td, th");
+      const holds = cell && getComputedStyle(cell).display === "table-cell";
       if (drawn && line && !holds && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
     });
     all(SCROLLS).forEach((box) => {

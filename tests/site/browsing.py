@@ -68,6 +68,7 @@ PRINTED = """() => {
     ...shown("div.highlight, div[class*='highlight-'], div.cell_input, main pre, main, body").filter((box) =>
       style(box).breakInside !== "auto" || style(box).display !== "block"),
     ...shown("main figure").filter((figure) => style(figure).breakInside !== "avoid"),
+    ...shown("main .admonition").filter((box) => style(box).boxShadow !== "none"),
     ...shown("main dt").filter((term) => style(term).breakAfter !== "avoid"),
   ].map((one) => `${one.tagName} ${one.className} "${one.textContent.trim().slice(0, 50)}"`);
 }"""
