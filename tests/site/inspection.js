@@ -29,7 +29,7 @@
 
   const clipped = all("span.math, div.math").filter((box) => {
     const drawn = box.querySelector("mjx-container");
-    if (!drawn || !isShown(box)) return false;
+    if (!drawn || !isShown(box) || getComputedStyle(box).overflowX === "visible") return false;
     const inner = box.matches(".wide, div") ? box : box.parentElement;
     const over = drawn.scrollWidth > inner.clientWidth + 2 && getComputedStyle(inner).display !== "inline";
     return over && !reaches(box) && !reaches(drawn);
