@@ -1,5 +1,5 @@
 // What pages do for a reader: the contents mark the section that is read, whatever scrolls can be reached by keyboard,
-// figures can be enlarged, and links show what they lead to.
+// figures can be enlarged, links show what they lead to, and whoever comes back finds the place that they left.
 (() => {
   const SCROLLS = "pre, .math, div.math mjx-container, .cell_output > .output, .pst-scrollable-table-container";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -54,10 +54,14 @@
       const fits = drawn.clientWidth / drawn.scrollWidth;
       if (fits < 1) box.style.fontSize = `${Math.max(0.98 * fits, 0.8)}em`;
     });
-    all("span.math:not(.wide)").forEach((formula) => {
+    all("span.math.wide").forEach((formula) => formula.classList.remove("wide"));
+    all("span.math").forEach((formula) => {
       const drawn = formula.querySelector("mjx-container");
       const line = formula.closest("p, li, td, th, dd, dt, figcaption, summary, h1, h2, h3, h4");
-      if (drawn && line && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
+      // A cell is as wide as its formula, unless the table has become a list of cards.
+      const cell = formula.closest("td, th");
+      const holds = cell && getComputedStyle(cell).display === "table-cell";
+      if (drawn && line && !holds && drawn.scrollWidth > line.clientWidth + 1) formula.classList.add("wide");
     });
     all(SCROLLS).forEach((box) => {
       // What is hidden does not scroll: the theme hides the overflow of a formula in a line, where MathJax has a copy
@@ -157,6 +161,51 @@
     document.addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });
   }
 
+  // Formulas, and forms such as that of the claims, take their room when the page is there, after the browser has
+  // scrolled. So whoever comes back, or follows a link into a page, is held at the place until they move on.
+  function keepPlace() {
+    const blocks = all("article :is(p, h1, h2, h3, h4, li, dt, figure, pre, tr)")
+      .filter((block) => !block.closest(".figure-form, #laboratory"));
+    const storage = () => { try { return window.sessionStorage; } catch { return null; } }; // it may be forbidden
+    const entry = window.navigation && window.navigation.currentEntry;
+    const key = `tokengeom ${entry ? entry.key : window.location.pathname}`;
+    window.addEventListener("pagehide", () => {
+      const number = blocks.findIndex((block) =>
+        block.getClientRects().length && block.getBoundingClientRect().bottom > 0);
+      if (number < 0 || !storage()) return;
+      storage().setItem(key, JSON.stringify([number, blocks[number].getBoundingClientRect().top]));
+    });
+
+    const [how] = performance.getEntriesByType("navigation");
+    const isBack = how && ["back_forward", "reload"].includes(how.type);
+    const [number, top] = (isBack && storage() && JSON.parse(storage().getItem(key))) || [];
+    const named = document.querySelector(":target");
+    const align = () => {
+      if (blocks[number]) {
+        window.scrollBy({ top: blocks[number].getBoundingClientRect().top - top, behavior: "instant" });
+      } else if (named && !isBack) named.scrollIntoView({ behavior: "instant" });
+    };
+    if (!blocks[number] && (!named || isBack)) return;
+    const watch = new ResizeObserver(align);
+    watch.observe(document.querySelector("article"));
+    const leave = () => watch.disconnect();
+    ["wheel", "touchstart", "keydown", "pointerdown", "hashchange"].forEach((event) =>
+      window.addEventListener(event, leave, { once: true, passive: true }));
+    setTimeout(leave, 4000);
+  }
+
+  // The button that leads to the top lies over the page; it stays away from what is used with a finger.
+  function clearView() {
+    const button = document.querySelector("#pst-back-to-top");
+    if (!button) return;
+    const below = new Set();
+    const watch = new IntersectionObserver((changes) => {
+      changes.forEach(({ target, isIntersecting }) => below[isIntersecting ? "add" : "delete"](target));
+      button.classList.toggle("out-of-the-way", below.size > 0);
+    }, { rootMargin: "-75% 0px 0px 0px" });
+    all("#laboratory, .figure-form, .question").forEach((place) => watch.observe(place));
+  }
+
   // Paper is white: what is printed from a dark page is printed as from a light one.
   function print() {
     const theme = document.documentElement.dataset;
@@ -168,6 +217,8 @@
   function start() {
     nameControls();
     print();
+    keepPlace();
+    clearView();
     enlarge();
     previews();
     const mark = contents();

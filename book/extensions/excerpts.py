@@ -63,8 +63,10 @@ def sections(doctree):
             part = part.parent
         if is_question(part):
             continue
-        holder = part.children[0] if isinstance(part, nodes.definition_list_item) else part
-        found.setdefault(tuple(holder["ids"]), []).append(" ".join(sentence(paragraph).split()))
+        is_term = isinstance(part, nodes.definition_list_item)
+        holder = part.children[0] if is_term else part
+        texts = found.setdefault(tuple(holder["ids"]), [f"{holder.astext()}:"] if is_term else [])
+        texts.append(" ".join(sentence(paragraph).split()))
     return [(list(ids), " ".join(filter(None, texts))) for ids, texts in found.items()]
 
 

@@ -12,14 +12,29 @@ from tokengeom_utils.site.words import typeset
 #: ids that sphinx-proof and sphinx-exercise give to every statement of a page
 REPEATED = ("proof", "proof-content", "exercise-content", "solution-content")
 NUMBER = re.compile(
-    r"[<>~≈]? ?[-+\u2212]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|\u00d7|[a-zµ]{1,3}|[kMGT]i?B))?|-?nan|inf|—?", re.I
+    r"[<>~≈]?\s?[-+\u2212]?[\d,]*\.?\d+(e[-+]?\d+|\s\u00d7\s10[⁻⁰¹²³⁴-⁹]+)?(\s?(%|\u00d7|[a-zµ]{1,3}|[kMGT]i?B))?"
+    r"|-?nan|inf|[\u2014\u2013]?",
+    re.I,
 )
 CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
+MANY = 7  #: columns of a table that is set in smaller type
+NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
-POINT = re.compile(r"^[.,;:!?)\u2019\u201d]+")
+POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
+OPENING = re.compile(r"[(\[\u2018\u201c]+$")
+#: a sign and a number behind a formula
+VALUE = re.compile(r"^ [=<>≤≥≈] [+\u2212]?\d[\d,.]*\d?%?")
+#: where no line may end: in a power of ten, between a letter, a sign, and a number, and before a unit
+TIES = (
+    (re.compile(r"(\d) \u00d7 (?=10[⁻⁰¹²³⁴-⁹])"), "\\1\u00a0\u00d7\u00a0"),
+    (re.compile(r"\b([A-Za-z\u03b1-\u03c9]) ([=<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
+    (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii)\b)"), "\\1\u00a0"),
+)
+#: what has its own spaces
+KEPT = (nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block, nodes.raw)
 
 
 def hang(html):
@@ -40,6 +55,28 @@ def hang(html):
     '<div class="highlight"><pre><span class="line">if x:\\n</span><span class="line" style="--indent:2">...'
     """
     return CODE.sub(lambda code: code[1] + "".join(map(_line, code[2].splitlines(keepends=True))) + code[3], html)
+
+
+def tie(text):
+    """Let no line end inside a number, or between a number and what it belongs to.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        With no-break spaces.
+
+    Examples
+    --------
+    >>> tie("at most 5 × 10⁻⁷ of 9 KiB (p < 0.001)").replace("\\u00a0", "_")
+    'at most 5_×_10⁻⁷ of 9_KiB (p_<_0.001)'
+    """
+    for pattern, tied in TIES:
+        text = pattern.sub(tied, text)
+    return text
 
 
 def _line(line):
@@ -79,7 +116,10 @@ def table_html(html):
             del tag["border"], tag["style"]
         table["class"] = ["dataframe", "table"]
         _merge_heads(table)
+        _typeset(table)
         _mark_numbers(table)
+        if _width(table) >= MANY:
+            table["class"].append("many")
         _scopes(soup, table)
         table.wrap(soup.new_tag("div", attrs={"class": "pst-scrollable-table-container"}))
     return str(soup)
@@ -97,14 +137,29 @@ def _merge_heads(table):
     names, above = heads[-1](["th", "td"]), heads[-2](["th", "td"])
     named = [cell for cell in names if cell.get_text(strip=True)]
     width = len(named)
-    if len(names) == len(above) and named == names[:width] and not any(c.get_text(strip=True) for c in above[:width]):
-        for cell, name in zip(above, named, strict=False):
-            cell.string = name.get_text(strip=True)
+    if len(names) != len(above) or named != names[:width]:
+        return
+    texts = [[cell.get_text(strip=True) for cell in row[:width]] for row in (above, named)]
+    if not any(texts[0]) or texts[0] == texts[1]:  # a table of a quantity against itself names it once
+        for cell, name in zip(above, texts[1], strict=False):
+            cell.string = name
         heads[-1].decompose()
 
 
+def _typeset(table):
+    """Give numbers in cells of plain text their minus signs and powers of ten."""
+    for cell in table(["th", "td"]):
+        if cell.string and not cell.find(True):
+            cell.string = tie(typeset(cell.string))
+
+
+def _width(table):
+    """The number of columns of a table."""
+    return max((len(row(["th", "td"])) for row in table("tr")), default=0)
+
+
 def _mark_numbers(table):
-    """Give columns that hold only numbers a class, and their minus signs their proper width."""
+    """Give columns that hold only numbers a class."""
     rows = [row("td") for row in table("tr") if row("td")]
     count = min((len(row) for row in rows), default=0)
     heads = _heads(table)[-1:]
@@ -113,8 +168,6 @@ def _mark_numbers(table):
         texts = [cell.get_text(strip=True) for cell in cells]
         if not any(texts) or not all(NUMBER.fullmatch(text) for text in texts):
             continue
-        for cell, text in zip(cells, texts, strict=True):
-            cell.string = typeset(text)
         for cell in (*cells, *(head(["th", "td"])[place] for head in heads)):
             cell["class"] = "number"
 
@@ -144,16 +197,24 @@ def card_html(html):
     -------
     str
         The same table; without empty head cells. With the class ``cards``, and the heads in ``data-head``, if it has
-        five columns or more whose heads are plain text.
+        five columns or more whose heads are plain text. Names of code break at their dots and underscores.
     """
     soup = BeautifulSoup(html, "html.parser")
     heads = soup.thead("th") if soup.thead else []
     texts = [head.get_text(" ", strip=True) for head in heads]
+    if len(heads) >= MANY:
+        soup.table["class"].append("many")
     if len(heads) >= CARDS and not any(head(class_="math") for head in heads):
         soup.table["class"].append("cards")
         for row in soup.tbody("tr"):
             for cell, text in zip(row("td", recursive=False), texts, strict=False):
                 cell["data-head"] = text
+    for code in soup("code"):
+        for text in code.find_all(string=NAME):
+            text.replace_with(BeautifulSoup(NAME.sub(r"\1<wbr/>", escape(text)), "html.parser"))
+    if heads and not any(texts):  # a list of pairs, which Markdown cannot write without a head
+        soup.thead.decompose()
+        return str(soup)
     for head, text in zip(heads, texts, strict=True):
         if not text:
             head.name = "td"
@@ -162,7 +223,7 @@ def card_html(html):
 
 
 class Markup(SphinxPostTransform):
-    """Tables of pandas, and formulas that keep the mark that follows them."""
+    """Tables of pandas, formulas that keep the marks around them, and numbers that stay on one line."""
 
     default_priority = 195
     formats = ("html",)
@@ -171,13 +232,38 @@ class Markup(SphinxPostTransform):
         for raw in list(self.document.findall(nodes.raw)):
             if 'class="dataframe"' in raw.astext():
                 raw.replace_self(nodes.raw("", table_html(raw.astext()), format="html"))
+        for text in list(self.document.findall(nodes.Text)):
+            if not isinstance(text.parent, KEPT) and (tied := tie(text)) != text:
+                _put(text, tied)
         for math in list(self.document.findall(nodes.math)):
-            after = math.next_node(descend=False, siblings=True)
-            if isinstance(after, nodes.Text) and (mark := POINT.match(after)):
-                kept = nodes.inline("", "", classes=["keep"])
-                math.replace_self(kept)
-                kept += [math, nodes.Text(mark[0])]
-                kept.parent.replace(after, nodes.Text(after[mark.end() :]))
+            _keep(math)
+
+
+def _put(old, text):
+    """Replace a text by its place: docutils finds it by what it says, and an earlier one may say the same."""
+    parent = old.parent
+    parent[next(place for place, node in enumerate(parent) if node is old)] = nodes.Text(text)
+
+
+def _keep(math):
+    """Keep a formula, the bracket before it, and the mark or the value behind it on one line."""
+    parent = math.parent
+    place = parent.index(math)
+    before = parent[place - 1] if place else None
+    after = parent[place + 1] if place + 1 < len(parent) else None
+    opening = OPENING.search(before) if isinstance(before, nodes.Text) else None
+    behind = (VALUE.match(after) or POINT.match(after)) if isinstance(after, nodes.Text) else None
+    if not (opening or behind):
+        return
+    kept = nodes.inline("", "", classes=["keep"])
+    parent[place] = kept
+    if opening:
+        parent[place - 1] = nodes.Text(before[: opening.start()])
+        kept += nodes.Text(opening[0])
+    kept += math
+    if behind:
+        parent[place + 1] = nodes.Text(after[behind.end() :])
+        kept += nodes.Text(behind[0].replace(" ", "\u00a0"))
 
 
 def describe(doctree):

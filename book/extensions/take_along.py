@@ -19,8 +19,10 @@ from tokengeom_utils.surveys.provenance import address
 FOLDER = "_downloads/notebooks"
 LINK = re.compile(r'<a class="[^"]*\binternal\b[^"]*" href="([^"]+)"[^>]*>(.*?)</a>', re.S)
 PAGE = re.compile(r"\]\(\.\./book/(\w+)\.md(#[^)\s]*)?\)")
-SURVEY = re.compile(r'^results = ".*survey\.zarr"$', re.M)  # one that exists only where the book was built
+#: a survey that exists only where the book was built, or is found only from the folder of the chapters
+SURVEY = re.compile(r'^results = "(?:.*survey|.*\bdata/results/(\w+))\.zarr"$', re.M)
 COLAB = """# Colab: fetch and install the project. Elsewhere this cell does nothing.
+import sys
 
 if "google.colab" in sys.modules:
     !git clone --quiet {address} token-geometry
@@ -98,14 +100,16 @@ def notebook_to_take(page, solutions, names, where):
     nbformat.NotebookNode
     """
     cells = []
-    if where:
-        cells.append(nbformat.v4.new_code_cell(COLAB.format(address=where), id="colab"))
+    if where:  # Colab has no key for an address such as git@github.com:some/book
+        on_github = GITHUB.fullmatch(where)
+        open_to_all = f"https://github.com/{on_github[1]}/{on_github[2]}" if on_github else where
+        cells.append(nbformat.v4.new_code_cell(COLAB.format(address=open_to_all), id="colab"))
     for cell in page.cells:
         if cell.cell_type == "markdown":
             if text := plain(outward(cell.source, published_at(where)), solutions, names):
                 cells.append(nbformat.v4.new_markdown_cell(text, id=cell.id))
         else:
-            source = SURVEY.sub('results = "standard"', cell.source)
+            source = SURVEY.sub(lambda found: f'results = "{found[1] or "standard"}"', cell.source)
             cells.append(nbformat.v4.new_code_cell(source, id=cell.id))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})

@@ -57,7 +57,8 @@ COPIED = """() => [...document.querySelectorAll("main div.highlight pre")].flatM
   const same = text.trimEnd() === code.textContent.trimEnd();
   return same ? [] : [`"${pre.textContent.slice(0, 40)}" is copied as "${text.slice(0, 40)}"`];
 })"""
-# On paper: no fold of code, no closed fold, no button, no code that is cut, no figure parted from its caption.
+# On paper: no fold of code, no closed fold, no button, no code that is cut, no figure parted from its caption,
+# and no term parted from what it means.
 PRINTED = """() => {
   const shown = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.getClientRects().length);
   const style = (one) => getComputedStyle(one);
@@ -67,6 +68,8 @@ PRINTED = """() => {
     ...shown("div.highlight, div[class*='highlight-'], div.cell_input, main pre, main, body").filter((box) =>
       style(box).breakInside !== "auto" || style(box).display !== "block"),
     ...shown("main figure").filter((figure) => style(figure).breakInside !== "avoid"),
+    ...shown("main .admonition").filter((box) => style(box).boxShadow !== "none"),
+    ...shown("main dt").filter((term) => style(term).breakAfter !== "avoid"),
   ].map((one) => `${one.tagName} ${one.className} "${one.textContent.trim().slice(0, 50)}"`);
 }"""
 DESKTOP, PHONE, PAPER = {"width": 1280, "height": 900}, {"width": 390, "height": 844}, {"width": 680, "height": 1000}
@@ -221,9 +224,8 @@ def examine(started, base, folder, name):
         local.page.close()
     finally:
         context.close()
-    # A wide formula may scroll on a phone.
-    narrow = [found for found in visit.findings["display"] if ": 390 px" not in found]
-    visit.findings["display"] = narrow
+    for topic in ("display", "tables"):  # what is wide may scroll on a phone
+        visit.findings[topic] = [found for found in visit.findings[topic] if ": 390 px" not in found]
     for topic, found in local.findings.items():
         visit.findings[topic] += found
     return dict(visit.findings), dict(visit.sizes)

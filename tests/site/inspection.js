@@ -29,14 +29,16 @@
 
   const clipped = all("span.math, div.math").filter((box) => {
     const drawn = box.querySelector("mjx-container");
-    if (!drawn || !isShown(box)) return false;
+    if (!drawn || !isShown(box) || getComputedStyle(box).overflowX === "visible") return false;
     const inner = box.matches(".wide, div") ? box : box.parentElement;
     const over = drawn.scrollWidth > inner.clientWidth + 2 && getComputedStyle(inner).display !== "inline";
     return over && !reaches(box) && !reaches(drawn);
   }).map(name);
-  const display = all("div.math mjx-container").filter((drawn) => isShown(drawn)
-    && Math.max(drawn.scrollWidth - drawn.clientWidth, drawn.parentElement.scrollWidth - drawn.parentElement.clientWidth) > 2)
-    .map(name);
+  const isCut = (box) => box.scrollWidth - box.clientWidth > 2;
+  const display = all("div.math mjx-container, span.math.wide mjx-container").filter((drawn) => isShown(drawn)
+    && (isCut(drawn) || isCut(drawn.parentElement))).map(name);
+  const tables = all("main table").filter((table) => isShown(table)
+    && table.getBoundingClientRect().width > table.parentElement.clientWidth + 1).map(name);
 
   // Whatever scrolls must be reached by keyboard.
   const unreachable = all("main pre, main .math, main div").filter((box) => isShown(box) && reaches(box)
@@ -56,5 +58,5 @@
   const stops = all("mjx-container[tabindex='0'], .math[tabindex='0']")
     .filter((formula) => formula.scrollWidth <= formula.clientWidth + 1 || !reaches(formula)).map(name);
 
-  return { images, formulas, wide, code, clipped, display, unreachable, anchors, labels, stops };
+  return { images, formulas, wide, code, clipped, display, tables, unreachable, anchors, labels, stops };
 }

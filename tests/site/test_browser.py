@@ -21,6 +21,7 @@ TOPICS = {
     "code": "code is cut at the right",
     "clipped": "a formula is cut and cannot be scrolled",
     "display": "a formula is wider than the column of the desktop",
+    "tables": "a column of a table is out of sight on a desktop",
     "unreachable": "something scrolls that the keyboard cannot reach",
     "anchors": "a link leads nowhere in its page, or two places have one id",
     "contents": "the contents do not mark the section that is read",

@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import PROJECT
 from docutils import nodes
+from docutils.utils import new_document
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 from test_pages import SOURCES, extension
 
@@ -125,6 +127,15 @@ def test_answers_to_choose_from_are_no_sentences_of_the_book():
     assert excerpts.sections(page) == [(["a"], "Surely.")]
 
 
+def test_the_sentences_on_a_term_begin_with_it():
+    item = nodes.definition_list_item()
+    item += nodes.term("", "loss", ids=["term-loss"])
+    item += nodes.definition("", nodes.paragraph("", "A number."))
+    page = new_document("a.md")
+    page += nodes.definition_list("", item)
+    assert excerpts.sections(page) == [(["term-loss"], "loss: A number.")]
+
+
 def test_sentences_belong_to_their_sections():
     inner = nodes.section("", nodes.paragraph("", "", nodes.Text("Inside.")), ids=["in"])
     outer = nodes.section(
@@ -152,11 +163,11 @@ def test_a_notebook_to_take_along_needs_no_extension(book, source):
     assert [text.count("**Answers**") for text in texts] == [3, 0]
     for text in texts:
         assert not re.findall(r"\{[a-z:]+\}`|^`{3,}\{(?:exercise|solution|admonition|prf|dropdown)", text, re.M)
-        assert "Reproduce this figure" not in text and "Rerun this chapter" not in text
+        assert "Reproduce this figure" not in text and "Rerun this chapter" not in text and "../book/" not in text
     for one in both:
         nbformat.validate(one)
         code = "\n".join(cell.source for cell in one.cells if cell.cell_type == "code")
-        assert "survey.zarr" not in code
+        assert not re.search(r"^results = .*zarr", code, re.M)
         assert not any(cell.get("outputs") for cell in one.cells)
 
 
@@ -181,6 +192,28 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
     ]
     for origin in ("https://github.com/some/one.git", "git@github.com:some/one"):
         assert take_along.links("x", origin)[2][1].startswith("https://mybinder.org/v2/gh/some/one/HEAD?")
+
+
+@pytest.mark.parametrize(
+    "path, name",
+    [("/tmp/a book/survey.zarr", "standard"), ("../data/results/standard.zarr", "standard"), ("short", "short")],
+)
+def test_a_notebook_names_a_survey_that_is_found_from_everywhere(path, name):
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f'# Parameters\nresults = "{path}"\nseed = 1')])
+    made = take_along.notebook_to_take(page, True, {}, "")
+    assert made.cells[0].source == f'# Parameters\nresults = "{name}"\nseed = 1'
+
+
+def test_a_link_to_another_page_becomes_its_title():
+    text = "See {doc}`../book/rerun` or {doc}`/notebooks/mean_field`."
+    assert take_along.plain(text, True, {"rerun": "Run it", "mean_field": "A field"}) == "See Run it or A field."
+
+
+@pytest.mark.parametrize("origin", ["https://github.com/some/one.git", "git@github.com:some/one.git"])
+def test_the_first_cell_does_nothing_outside_colab(origin):
+    first = take_along.notebook_to_take(nbformat.v4.new_notebook(), True, {}, origin).cells[0].source
+    assert "git clone --quiet https://github.com/some/one token-geometry" in first
+    assert InteractiveShell().run_cell(first).success
 
 
 def test_a_box_in_a_box_and_a_title_become_text():

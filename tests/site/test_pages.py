@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from conftest import PROJECT
+from docutils import nodes
+from docutils.utils import new_document
 from pybtex.database import Entry, Person, parse_file
 
 from tokengeom_utils.site.build import chapters
@@ -114,6 +116,88 @@ def test_a_table_of_many_columns_names_its_cells():
     few = page.replace('<th class="head">e</th>', "")
     assert "cards" not in markup.card_html(few)
     assert "<td></td>" in markup.card_html(page.replace('<th class="head">a</th>', '<th class="head"></th>'))
+
+
+def test_a_column_of_powers_of_ten_is_one_of_numbers():
+    for text in ("5.2 × 10⁻⁵", "−1 × 10⁻¹²", "3.2 × 10²"):
+        assert markup.NUMBER.fullmatch(text) and markup.NUMBER.fullmatch(markup.tie(text)), text
+
+
+def test_cells_of_words_have_true_minus_signs_too():
+    cells = "<th>range</th><td>0.03 (-0.29 to 0.30)</td><td><code>-1</code></td><td>GPT-2, speech-00</td>"
+    table = BeautifulSoup(markup.table_html(f'<table class="dataframe"><tr>{cells}</tr></table>'), "html.parser")
+    shown = [cell.text for cell in table("td")]
+    assert shown == ["0.03 (\N{MINUS SIGN}0.29 to 0.30)", "-1", "GPT-2, speech-00"]
+
+
+def test_a_table_of_a_quantity_against_itself_names_it_once():
+    head = "<tr><th>scale</th><th>2</th></tr><tr><th>scale</th><th></th></tr>"
+    page = f'<table class="dataframe"><thead>{head}</thead><tbody><tr><th>2</th><td>1.0</td></tr></tbody></table>'
+    table = BeautifulSoup(markup.table_html(page), "html.parser").table
+    assert [cell.text for cell in table.thead("th")] == ["scale", "2"] and len(table.thead("tr")) == 1
+    assert table.thead("th")[1]["class"] == table.td["class"] == ["number"]
+    other = BeautifulSoup(
+        markup.table_html(page.replace("<th>scale</th><th></th>", "<th>k</th><th></th>")), "html.parser"
+    )
+    assert len(other.thead("tr")) == 2
+
+
+def test_names_of_code_in_a_table_break_at_dots_and_underscores():
+    cells = '<td><code><span class="pre">tg.nearest_neighbors</span></code></td><td>a_b.c</td>'
+    made = markup.card_html(f'<table class="table"><tbody><tr>{cells}</tr></tbody></table>')
+    assert "tg.<wbr/>nearest_<wbr/>neighbors" in made and "<td>a_b.c</td>" in made
+
+
+def test_a_table_without_any_head_has_no_empty_row():
+    head = "<thead><tr><th></th><th></th></tr></thead>"
+    page = f'<table class="table">{head}<tbody><tr><td>a</td><td>1</td></tr></tbody></table>'
+    table = BeautifulSoup(markup.card_html(page), "html.parser").table
+    assert not table.thead and [cell.text for cell in table("td")] == ["a", "1"]
+
+
+# --- formulas and numbers in a line ---
+
+
+def shown(*parts):
+    """What a paragraph of these parts becomes; a formula is written as ``$x$``."""
+    made = nodes.paragraph()
+    for part in parts:
+        made += nodes.math("", part.strip("$")) if part.startswith("$") else nodes.Text(part)
+    document = new_document("a.md")
+    document += made
+    markup.Markup(document).run()
+    return made
+
+
+def test_a_mark_stays_with_its_own_formula():
+    """Also where an earlier text of the line is the same: the mark that follows a word stays there."""
+    made = nodes.paragraph("", "", nodes.emphasis("", "cloud"), nodes.Text("."), nodes.math("", "x"), nodes.Text("."))
+    document = new_document("a.md")
+    document += made
+    markup.Markup(document).run()
+    assert made.astext() == "cloud.x."
+    assert [type(part).__name__ for part in made][:2] == ["emphasis", "Text"] and made[1] == "."
+    assert made[2]["classes"] == ["keep"] and made[2].astext() == "x."
+
+
+def test_a_formula_keeps_the_bracket_before_it_and_the_value_behind_it():
+    made = shown("the sign (", "$p$", " = 0.02, corrected) or ", "$q$", " alone")
+    assert made.astext() == "the sign (p\u00a0=\u00a00.02, corrected) or q alone"
+    assert [part.astext() for part in made if isinstance(part, nodes.inline)] == ["(p\u00a0=\u00a00.02,"]
+
+
+def test_no_line_ends_in_a_number():
+    made = shown("at most -5 × 10⁻¹⁶ (n = 32, p < 0.001) of 9 KiB, and a = b")
+    held = ["-5 × 10⁻¹⁶", "(n = 32,", "p < 0.001)", "9 KiB,"]
+    assert [part for part in made.astext().split(" ") if "\u00a0" in part] == [
+        part.replace(" ", "\u00a0") for part in held
+    ]
+    assert made.astext().endswith("and a = b")
+    code = nodes.literal("", "n = 32")
+    document = new_document("a.md")
+    document += nodes.paragraph("", "", code)
+    markup.Markup(document).run()
+    assert document.astext() == "n = 32"
 
 
 # --- bibliography ---

@@ -46,6 +46,8 @@ def test_one_file_with_an_outline_and_links_inside(site, tmp_path):
         pass
     out = tmp_path / "made" / "book.pdf"
     assert write_pdf(site, out) == 3 and [p.name for p in out.parent.iterdir()] == ["book.pdf"]
+    (plain := tmp_path / "plain").touch()
+    assert out.stat().st_mode == plain.stat().st_mode  # others may read it as any file
     book = pypdf.PdfReader(out)
     titles = [one.title for one in book.outline if not isinstance(one, list)]
     assert titles == ["The Geometry of Tokens", "Second", "First"]

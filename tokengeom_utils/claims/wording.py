@@ -28,7 +28,7 @@ def runs(layers: Iterable[int]) -> str:
     --------
     >>> import tokengeom_utils as tg
     >>> tg.claims.runs([3, 6, 12, 13, 14])
-    '3, 6, 12-14'
+    '3, 6, 12\N{EN DASH}14'
     """
     spans: list[list[int]] = []
     for layer in map(int, layers):
@@ -36,7 +36,7 @@ def runs(layers: Iterable[int]) -> str:
             spans[-1][1] = layer
         else:
             spans.append([layer, layer])
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in spans) or "none"
+    return ", ".join(f"{a}" if a == b else f"{a}\N{EN DASH}{b}" for a, b in spans) or "none"
 
 
 def sentence(text: str, start: str = "upper") -> str:

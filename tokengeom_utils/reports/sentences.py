@@ -434,4 +434,4 @@ def perplexity(loss: float) -> str:
 
 def _runs(layers):
     """Numbers of layers, with consecutive ones joined."""
-    return listed(runs(layers).replace("-", " to ").split(", "))
+    return listed(runs(layers).replace("\N{EN DASH}", " to ").split(", "))

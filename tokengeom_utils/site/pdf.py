@@ -84,9 +84,9 @@ def write_pdf(site: str | Path, out: str | Path, solutions: bool = False) -> int
     _link(writer, site, starts)
     writer.add_metadata({"/Title": "The Geometry of Tokens", "/Creator": f"Token Geometry {__version__}"})
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=out.parent, suffix=".pdf", delete=False) as scratch:
-        writer.write(scratch)
-    Path(scratch.name).replace(out)
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:  # a temporary file is readable by its owner alone
+        writer.write(made := Path(scratch, out.name))
+        made.replace(out)
     say(f"{out}: {len(writer.pages)} pages, {out.stat().st_size / 1e6:.1f} MB")
     return len(writer.pages)
 

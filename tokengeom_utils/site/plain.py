@@ -71,7 +71,7 @@ def _role(names: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
         if kind.startswith("cite"):
             works = "; ".join(names.get(key.strip(), key) for key in content.split(","))
             return works if kind == "cite:t" else f"({works})"
-        return names.get(content.removeprefix("/notebooks/"), content)
+        return names.get(content.rpartition("/")[2] if kind == "doc" else content, content)
 
     return role
 
