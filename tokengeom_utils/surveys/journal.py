@@ -123,8 +123,8 @@ class Journal:
     def intact(self) -> Iterator[bytes]:
         """Yield the record of each prompt, in their order in the file."""
         for start in np.sort(self._starts[self.runs >= 0]).tolist():
-            if head := self._head(start):
-                yield self._read(start, FIRST + head[2] + CRC)
+            if record := self._record(start):
+                yield self._read(start, FIRST + len(record[2]) + CRC)
 
     def fill(self, place: int, arrays: Sequence[np.ndarray]) -> None:
         """Put the values of a prompt into its arrays, which are in the order of the store."""
