@@ -269,12 +269,14 @@ def test_a_damaged_record_costs_its_prompt_alone(tiny, whole, begun, number, at)
     assert tiny_survey.files(begun) == tiny_survey.files(whole)
 
 
-def test_damage_is_reported_until_the_survey_is_complete(tiny, whole, begun):
+def test_damaged_records_are_left_out_once_their_prompts_are_measured_again(tiny, whole, begun):
+    """Also where some prompt can never be measured, and the journal stays."""
     file = begun / "run" / "journal"
     data = bytearray(file.read_bytes())
     data[starts(data)[1] + 100] ^= 1
     data[starts(data)[3] + 2] ^= 1
     file.write_bytes(data)
+    assert examine(begun)[0].faults == (("run/journal", (), "damaged"),) and records(begun) == ([0, 2, 4], 2)
 
     def interrupt(done, total, seconds):
         if done == 3:  # text-1 again
@@ -283,11 +285,99 @@ def test_damage_is_reported_until_the_survey_is_complete(tiny, whole, begun):
     with pytest.warns(UserWarning, match="run/journal is damaged"), pytest.raises(KeyboardInterrupt):
         tiny_survey.run(tiny, begun, progress=interrupt)
     (report,) = examine(begun)
-    assert report.faults == (("run/journal", (), "damaged"),) and records(begun) == ([0, 1, 2, 4], 2)
+    assert report.is_sound and records(begun) == ([0, 1, 2, 4], 0)
     assert report.missing == tuple(f"text-{i}" for i in (3, 5, 6, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny_survey.run(tiny, begun)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+def test_records_of_another_store_are_damage(tiny, whole, begun, tmp_path):
+    """Their numbers would be those of another request, or fill other variables."""
+    other = shutil.copytree(begun, tmp_path / "other.zarr")
+    for name, value in (("variables", list(tg.schema.OBSERVABLES)[1:]), ("model_fingerprint", "others")):
+        set_attribute(other, name, value)
+        assert records(other) == ([], 1) and tg.open_results(other).sizes["prompt"] == 0
+        assert "damaged: run/journal" in lines(other)
+    small = tmp_path / "small.zarr"
+
+    def interrupt(done, total, seconds):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, small, k_max=4, progress=interrupt)
+    with open(begun / "run" / "journal", "ab") as file:
+        file.write((small / "run" / "journal").read_bytes())
+    assert records(begun) == ([0, 1, 2, 3, 4], 1)
     with pytest.warns(UserWarning, match="run/journal is damaged"):
         tiny_survey.run(tiny, begun)
-    assert examine(begun)[0].is_sound and tiny_survey.files(begun) == tiny_survey.files(whole)
+    assert tiny_survey.files(begun) == tiny_survey.files(whole)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5])  # none, one, or all of the prompts of a chunk of three
+def test_a_repair_that_was_interrupted(tiny, whole, group, copy, stop):
+    """The damaged chunk is still there, and nobody needs it."""
+    number, _, measurements = chunk_of_text_3(group)
+    flip(next((copy / "loss").glob(f"c.{number}.*")))
+
+    def interrupt(done, total, seconds):
+        if done == min(stop, measurements):
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(KeyboardInterrupt):
+        tiny_survey.run(tiny, copy, progress=interrupt)
+    (report,), results = examine(copy), tg.open_results(copy)
+    assert report.is_sound and report.n_prompts - len(report.missing) == results.sizes["prompt"] == store.count(copy)
+    expected = tg.open_results(whole).sel(prompt=results.prompt.values)
+    assert results.identical(expected)
+    tiny_survey.run(tiny, copy)
+    assert tiny_survey.files(copy) == tiny_survey.files(whole)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_a_link_to_a_chunk_that_is_not_there_is_a_missing_chunk(copy):
+    """As git-annex leaves files whose contents were not fetched; zarr would read NaN."""
+    file = next((copy / "loss").glob("c.1.*"))
+    file.unlink()
+    file.symlink_to("not-fetched")
+    assert f"missing: loss/{file.name}" in lines(copy)
+    with pytest.raises(tg.InputError, match=rf"loss/{file.name} is missing"):
+        tg.open_results(copy)
+
+
+def test_a_survey_at_a_relative_path_ends_there_after_a_change_of_folder(tiny, whole, group, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    results = tiny_survey.run(tiny, "survey.zarr", group, progress=lambda *step: os.chdir(tmp_path / "below"))
+    assert results.identical(tg.open_results(whole))
+    assert tiny_survey.files(tmp_path / "survey.zarr") == tiny_survey.files(whole)
+
+
+def test_what_is_appended_while_the_journal_is_read_is_left_out(begun, monkeypatch):
+    """A record that comes between two looks is no damage."""
+    file = begun / "run" / "journal"
+    data = file.read_bytes()
+    head = journal.Journal._head
+
+    def head_and_append(self, start):
+        found = head(self, start)
+        if start >= len(data) and file.stat().st_size < 2 * len(data):
+            with open(file, "ab") as out:
+                out.write(data)
+        return found
+
+    monkeypatch.setattr(journal.Journal, "_head", head_and_append)
+    assert records(begun) == ([0, 1, 2, 3, 4], 0) and file.stat().st_size == 2 * len(data)
+
+
+def test_a_journal_that_is_lost_while_it_is_read_is_one_line(begun):
+    group = open_group(begun)
+    with journal.Journal(group) as found:
+        os.truncate(begun / "run" / "journal", 100)
+        with pytest.raises(tg.InputError, match="run/journal cannot be read any more: run  tokengeom doctor"):
+            found.fill(4, [])
 
 
 def test_a_record_that_is_cut_off_was_never_written(tiny, whole, begun):
@@ -299,6 +389,9 @@ def test_a_record_that_is_cut_off_was_never_written(tiny, whole, begun):
         assert records(begun) == ([0, 1, 2, 3], 0)
         file.write_bytes(data[:end] + data[first : starts(data)[1]])  # the next writer goes on behind it
         assert records(begun) == ([0, 1, 2, 3], 0)
+        for again in (last + 15, last + 40):  # which is stopped as well, as where a disk stays full
+            file.write_bytes(data[:end] + data[last:again] + data[first : starts(data)[1]])
+            assert records(begun) == ([0, 1, 2, 3], 0), (end - last, again - last)
     file.write_bytes(data[:last] + bytes(5000))  # a power cut may leave zeros
     assert records(begun) == ([0, 1, 2, 3], 0) and examine(begun)[0].is_sound and store.count(begun) == 4
     tiny_survey.run(tiny, begun)

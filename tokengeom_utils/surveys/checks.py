@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from ..errors import InputError
 from .chunks import each_chunk, fault
 from .journal import NAME, Journal
 from .metadata import COORDINATES, folder, open_arrays, runs
@@ -52,9 +53,12 @@ def in_chunks(group: "zarr.Group") -> np.ndarray:
 
 
 def read(
-    journal: Journal, arrays: Mapping[str, Any], prompts: slice, damaged: Collection[str] = ()
+    journal: Journal, arrays: Mapping[str, Any], prompts: slice, held: np.ndarray, damaged: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
     """Return the values of some prompts: those in the chunks, and over them those in the journal.
+
+    Chunks of other prompts are not read: a survey that measures the prompts of a damaged chunk again leaves it there
+    until all are measured.
 
     Parameters
     ----------
@@ -62,21 +66,34 @@ def read(
     arrays : mapping of str to zarr.Array
         The observables in the order of the store, and last ``run``.
     prompts : slice
-        Their places.
+        Their places, in whole chunks.
+    held : array of bool, shape (prompt,)
+        Which prompts of the store are to be read from the chunks.
     damaged : collection of str
         Names of arrays that cannot be read.
 
     Returns
     -------
     dict of str to numpy.ndarray
+        The fill value where a prompt is in neither.
+
+    Raises
+    ------
+    InputError
+        If a chunk cannot be read.
     """
-    run = journal.runs[prompts]
-    values = {
-        name: np.full((len(run), *array.shape[1:]), array.fill_value, array.dtype)
-        if name in damaged or (run >= 0).all()
-        else array[prompts]
-        for name, array in arrays.items()
-    }
+    run, step = journal.runs[prompts], arrays["run"].chunks[0]
+    starts = np.unique((prompts.start + np.flatnonzero(held[prompts])) // step * step).tolist()
+    parts = [slice(start, min(start + step, prompts.stop)) for start in starts]
+    if len(parts) * step >= prompts.stop - prompts.start:
+        parts = [prompts]  # all at once
+    values = {name: np.full((len(run), *a.shape[1:]), a.fill_value, a.dtype) for name, a in arrays.items()}
+    for name in arrays.keys() - set(damaged):
+        for part in parts if name != "run" else [prompts] * bool((run < 0).any()):
+            try:
+                values[name][part.start - prompts.start : part.stop - prompts.start] = arrays[name][part]
+            except Exception as error:  # zarr raises whatever its codecs raise
+                raise InputError(f"{name} was damaged on the disk meanwhile ({error}): run  tokengeom doctor") from None
     for row in np.flatnonzero(run >= 0).tolist():
         journal.fill(prompts.start + row, [values[name][row] for name in arrays if name != "run"])
     values["run"] = np.where(run >= 0, run, values["run"])
@@ -132,7 +149,8 @@ def absent(path: str | Path, arrays: Mapping[str, Any], done: np.ndarray) -> str
     for name, array in arrays.items():
         folder = Path(path, name)
         chunks = [chunk for chunk, prompts in each_chunk(array) if name in COORDINATES or done[prompts].any()]
-        there = set(os.listdir(folder))  # fast where there are thousands
+        with os.scandir(folder) as entries:  # fast where there are thousands
+            there = {entry.name for entry in entries if entry.is_file()}  # no link to a file that is not there
         for chunk in chunks:
             if chunk not in there and not (folder / chunk).is_file():  # chunks of coordinates are in subfolders
                 return f"{name}/{chunk}"

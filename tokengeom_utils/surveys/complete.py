@@ -17,6 +17,7 @@ from .batch import GPU_BATCH, fitting_batch
 from .behind import WriteBehind
 from .checks import faults
 from .jobs import jobs, tokenize, tokenize_few
+from .journal import NAME
 from .measure import warm_up
 from .metadata import exists
 from .plan import Measured, Plan
@@ -94,7 +95,7 @@ def complete(
             f"{len(failed)} of {len(plan.prompts)} prompts could not be measured, the others are in "
             f"{out}; the first is prompt {plan.prompts[i].id}: {why}"
         )
-    return open_results(out)
+    return open_results(store.path)  # absolute, wherever a callback has changed to
 
 
 class _Progress:
@@ -122,6 +123,8 @@ def _mend(store: Store) -> None:
             ids = ", ".join(store.prompts[i].id for i in prompts)
             then = f"prompt {ids} is measured again" if ids else "what is lost with it is measured again"
             store.forget(prompts)
+            if file == NAME:
+                store.mend_journal()
         warnings.warn(f"{store.path}: {file} is {what}; {then}", stacklevel=4)
 
 

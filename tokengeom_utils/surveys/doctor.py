@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..paths import local_path
 from ..schema import OBSERVABLES, SCHEMA, Observable
-from .checks import faults, measured, read
+from .checks import faults, in_chunks, measured, read
 from .chunks import PROMPTS
 from .fit import misfits
 from .journal import NAME, Journal
@@ -163,10 +163,11 @@ def _oddities(group: "zarr.Group", arrays: dict[str, Any], request: Request, dam
     n_runs, degrees = len(runs(group)), np.array(request["shuffles"])
     expected = done[:, None] & ((degrees == 0) | (np.arange(len(ids))[:, None] < request["n_shuffled"]))
     observed = {name: array for name, array in arrays.items() if name not in COORDINATES}
-    step = max(arrays["run"].chunks[0], PROMPTS)
+    step = arrays["run"].chunks[0] * max(1, PROMPTS // arrays["run"].chunks[0])
     with Journal(group) as journal:
+        held = in_chunks(group) & (journal.runs < 0)
         for part in (slice(start, min(start + step, len(ids))) for start in range(0, len(ids), step)):
-            values = read(journal, observed, part, damaged)
+            values = read(journal, observed, part, held, damaged)
             run = values.pop("run") if "run" not in damaged else np.array([])
             for i in np.flatnonzero((run >= n_runs) | (run < -1)).tolist():
                 yield f"prompt {ids[part][i]} was measured by run {run[i]}, but the number of runs is {n_runs}"

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 #: errors of a file system that cannot sync a folder, as on some network drives; Windows does not even open a folder
@@ -24,9 +25,14 @@ PATIENCE = (0.01, 0.04, 0.15, 0.5)  #: seconds between the attempts to change a 
 
 def write(file: Path, data: bytes) -> None:
     """Write a file as a whole, and wait until it is on the disk."""
+    write_parts(file, [data])
+
+
+def write_parts(file: Path, parts: Iterable[bytes]) -> None:
+    """Write a file as a whole, of parts that need not fit into memory together; see :func:`write`."""
     partial = file.with_name(f"{file.name}.partial")
     with open(partial, "wb") as out:
-        out.write(data)
+        out.writelines(parts)
         out.flush()
         os.fsync(out.fileno())
     replace(partial, file)

@@ -82,13 +82,8 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
         try:
             results = xr.open_zarr(path, consolidated=False, chunks=None)
             run = results.run.load()  # before the values: a writer marks a prompt when all its values are in place
-            journaled = journal.runs >= 0
-            held = ((run >= 0) & (run < len(runs(group)))).values & ~journaled
-            results = results.isel(prompt=held | journaled).load()
-            for row, place in enumerate(np.flatnonzero(held | journaled).tolist()):
-                if journaled[place]:
-                    journal.fill(place, [results[name].values[row] for name in variables(group)])
-                    results.run.values[row] = journal.runs[place]
+            held = ((run >= 0) & (run < len(runs(group)))).values & (journal.runs < 0)
+            results = _with_journal(results, held, journal, variables(group))
         except Exception as error:  # zarr raises whatever its codecs raise
             raise InputError(f"{path} is damaged ({error}): run  tokengeom doctor {path}") from error
     if chunk := absent(path, arrays, held):  # zarr would read it as NaN
@@ -98,6 +93,29 @@ def open_results(path: str | Path = "standard") -> "xr.Dataset":
     from .dataset import explained, lacking
 
     return explained(results, lacking(path, variables(group), _made_with(results)))
+
+
+def _with_journal(opened, held, journal, names):
+    """The prompts that are held by the chunks, and those of the journal, in memory.
+
+    No other chunk is read: a survey that measures the prompts of a damaged chunk again leaves it there until all are
+    measured.
+    """
+    chunked = opened.isel(prompt=held).load()
+    found = held | (journal.runs >= 0)
+    if (held == found).all():
+        return chunked
+    joined, arrays = opened.isel(prompt=found), {}
+    for name in (*names, "run"):
+        arrays[name] = np.empty(joined[name].shape, joined[name].dtype)
+        arrays[name][held[found]] = chunked[name].values
+    for row, place in enumerate(np.flatnonzero(found).tolist()):
+        if not held[place]:
+            journal.fill(place, [arrays[name][row] for name in names])
+            arrays["run"][row] = journal.runs[place]
+    return joined.assign(
+        {name: (joined[name].dims, values, joined[name].attrs) for name, values in arrays.items()}
+    ).load()
 
 
 def _open_checked(path: Path) -> "zarr.Group":

@@ -21,11 +21,11 @@ from ..errors import InputError
 from ..paths import local_path
 from ..prompts.load import Prompt
 from ..schema import OBSERVABLES
-from .checks import measured, read
+from .checks import in_chunks, measured, read
 from .chunks import chunk_name, each_chunk, every_chunk, write_chunk
 from .files import remove, sweep, sync_tree
 from .fit import check_same, misfits
-from .journal import NAME, Journal, append
+from .journal import NAME, Journal, append, identity, mend
 from .layout import UNIFORM, create
 from .lock import StoreLock
 from .metadata import COORDINATES, attributes, exists, open_arrays, open_group, runs, set_attribute, variables
@@ -67,6 +67,7 @@ class Store:
         self.request, self.prompts = request, prompts
         self._group: zarr.Group | None = None
         self._runs: list[dict[str, Any]] = []
+        self._identity = 0
         self._arrays: dict[str, Any] = {}
         check_same(self.path, request)
         with ExitStack() as exits:
@@ -79,7 +80,7 @@ class Store:
     def _open(self):
         """Open the arrays, and check that they fit the request."""
         self._group, self._arrays = open_arrays(self.path, "r+")
-        self._runs = runs(self._group)
+        self._runs, self._identity = runs(self._group), identity(self._group)
         if wrong := next(misfits(self._arrays, self.request), None):
             raise InputError(
                 f"the metadata of {self.path} are damaged: {wrong.name} has shape {wrong.found}, not {wrong.wanted}; "
@@ -124,6 +125,10 @@ class Store:
         run = self._arrays["run"]
         for number in {i // run.chunks[0] for i in prompts}:
             remove(self.path / "run" / chunk_name(number, run))
+
+    def mend_journal(self) -> None:
+        """Leave damaged records out of the journal; their prompts are not measured."""
+        mend(open_group(self.path))
 
     def mend(self, name: str) -> None:
         """Rewrite a coordinate; all of them follow from the request and the prompts."""
@@ -177,7 +182,7 @@ class Store:
         self.match(provenance)
         run = self._run(provenance)
         values = np.concatenate([np.asarray(row[name], float).ravel() for name in self.variables])
-        append(self.path, i, run, values)
+        append(self.path, i, run, values, self._identity)
 
     def fold(self, moved: Callable[[int], object] = lambda prompts: None) -> bool:
         """Move the prompts of the journal into the chunks, if all are there; stopped anywhere, it can be repeated.
@@ -195,10 +200,12 @@ class Store:
         if not self.done().all():
             return False
         arrays = {name: array for name, array in self._arrays.items() if name not in COORDINATES}
-        with Journal(open_group(self.path)) as journal:
+        group = open_group(self.path)
+        with Journal(group) as journal:
+            held = in_chunks(group) & (journal.runs < 0)
             for _, prompts in each_chunk(arrays["run"]):
                 if (journal.runs[prompts] >= 0).any():
-                    for name, values in read(journal, arrays, prompts).items():  # run last
+                    for name, values in read(journal, arrays, prompts, held).items():  # run last
                         write_chunk(self.path, arrays[name], prompts.start, values)
                     moved(prompts.stop)
         remove(self.path / NAME)
@@ -215,4 +222,4 @@ class Store:
 
 def count(path: str | Path) -> int:
     """Return the number of prompts in a store that is being written."""
-    return int(measured(open_group(path)).sum()) if exists(path) else 0
+    return int(measured(open_arrays(path)[0]).sum()) if exists(path) else 0
