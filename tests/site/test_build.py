@@ -95,7 +95,7 @@ def test_a_box_under_each_figure_shows_how_to_reproduce_it(book, source):
     project, out = book
     names, page = figure_names(out, source.stem), pages(out)[source.stem]
     boxes = [
-        html.unescape(re.sub("<[^>]+>", "", box))
+        html.unescape(re.sub("<[^>]+>", "", box)).replace("\u00a0", " ")
         for box in re.findall(r'<details class="[^"]*reproduce">.*?</details>', page, re.S)
     ]
     assert len(boxes) == len(names)
