@@ -71,6 +71,23 @@ def test_what_shows_values_keeps_its_colors(figure):
     assert '[style*="stroke: #0173b2"]' in rules and rules.startswith("@media (prefers-color-scheme: dark)")
 
 
+@pytest.mark.parametrize("rasterized", [True, False], ids=["pixels", "cells"])
+def test_what_is_drawn_on_a_map_keeps_its_colors(tmp_path, rasterized):
+    fig, ax = plt.subplots()
+    ax.pcolormesh([0, 1, 2], [0, 1, 2], [[0, 1], [1, 0]], rasterized=rasterized)
+    ax.plot([0, 2], [0, 2], color="white")
+    ax.plot([0, 1], [1, 2], "x", color="#333333")
+    fig.savefig(tmp_path / "a.svg")
+    plt.close(fig)
+    made = BeautifulSoup(dark.for_the_dark((tmp_path / "a.svg").read_text(encoding="utf-8")), "html.parser")
+    line, marks = (made.select_one(f'[style*="stroke: {color}"]') for color in ("#ffffff; stroke-width", "#333333"))
+    assert line.find_parent(class_="kept") and marks.find_parent(class_="kept")
+    # A browser draws copies of a mark, to which only its own class belongs.
+    shapes = {use["xlink:href"][1:] for use in made.select("g.kept use")}
+    assert shapes and all(made.find(id=name)["class"] == ["kept-mark"] for name in shapes)
+    assert made.style.text.count("{") - 3 == made.style.text.count(", .kept-mark)")
+
+
 def test_a_figure_in_the_light_is_as_it_was(figure):
     made = re.sub(r"<(ns\d:)?style>@media.*?</(ns\d:)?style>", "", dark.for_the_dark(figure), flags=re.S)
     before, after = (re.findall(r'(?: d|style|transform)="([^"]*)"', text) for text in (figure, made))
