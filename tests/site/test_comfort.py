@@ -312,6 +312,12 @@ def test_a_figure_can_be_enlarged_on_a_phone(local):
     assert visit.page.locator("dialog[open]").count() == 0 and not visit.findings
 
 
+def test_the_index_is_as_wide_as_a_phone(local):
+    visit = local("genindex.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
+    cells = visit.page.locator("table.indextable td").all()
+    assert cells and all(cell.bounding_box()["width"] > 0.8 * browsing.PHONE["width"] for cell in cells)
+
+
 def test_figures_are_dark_on_a_dark_page_whatever_the_system(local, tmp_path):
     from matplotlib.image import imread
 
