@@ -318,6 +318,16 @@ def test_the_index_is_as_wide_as_a_phone(local):
     assert cells and all(cell.bounding_box()["width"] > 0.8 * browsing.PHONE["width"] for cell in cells)
 
 
+def test_cells_of_cards_have_room_for_their_names(local):
+    visit = local("notebooks/reproduction_report.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
+    rooms = visit.page.evaluate(
+        """() => [...document.querySelectorAll("table.cards tbody td[data-head]:not([data-head=''])")]
+            .filter((cell) => cell.getClientRects().length).map((cell) =>
+                parseFloat(getComputedStyle(cell).paddingLeft) - parseFloat(getComputedStyle(cell, "::before").width))"""
+    )
+    assert len(rooms) > 20 and min(rooms) > 0
+
+
 def test_figures_are_dark_on_a_dark_page_whatever_the_system(local, tmp_path):
     from matplotlib.image import imread
 
