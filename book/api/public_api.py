@@ -18,6 +18,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import tokengeom_utils as tg
+from tokengeom_utils.site.words import typeset
 
 PACKAGE = tg.__name__
 # A public name in the stub: ``from .room.module import name as name``.
@@ -170,7 +171,7 @@ class Observables(Generated):
             public = names.get(id(getattr(import_module(module), function)))
             called = f"{{py:obj}}`tg.{public} <{PACKAGE}.{public}>`" if public else f"`{function}`"
             dims = ", ".join(("prompt", "shuffle", *row.dims))
-            span = f"{row.low:g} to {row.high:g}".replace("inf", "∞")
+            span = typeset(f"{row.low:g} to {row.high:g}").replace("inf", "∞")
             yield f"| `{row.name}` | {row.long_name} | {dims} | {row.units} | {span} | {called} | {row.since} |"
 
 

@@ -14,10 +14,11 @@ from seaborn.external import husl
 GROUND = "#121212"  #: of a page in the dark
 GRAY = 0.06  #: a color whose red, green, and blue differ by less is a gray
 MAPPED = 8  #: points in more colors than these are colored by a quantity
-SVG = "{http://www.w3.org/2000/svg}"
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 COLOR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 KEPT = "kept"
+MARK = "kept-mark"  #: the shape of a kept mark, whose copies have no ancestor but the one that copies it
 
 for prefix, name in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
     ET.register_namespace(prefix, name)
@@ -70,6 +71,8 @@ def _inside(text, box):
 def shows_values(group):
     """Whether a part of a panel shows values in colors."""
     name = group.get("id", "")
+    if group.tag == f"{SVG}image":  # of a map that is stored in pixels
+        return True
     if name.startswith("PathCollection"):
         return len({element.get("style") for element in group.iter() if element.get("style")}) > MAPPED
     return name.startswith("QuadMesh") or group.find(f".//{SVG}image") is not None
@@ -95,6 +98,11 @@ def keep_values(figure):
                 name = group.get("id", "")
                 if name.startswith(("line2d", "LineCollection")) or (name.startswith("text") and _inside(group, box)):
                     group.set("class", KEPT)
+    kept = [part for group in figure.iter() if group.get("class") == KEPT for part in group.iter(f"{SVG}use")]
+    shapes = {use.get(f"{XLINK}href", "")[1:] for use in kept}
+    for path in figure.iter(f"{SVG}path"):
+        if path.get("id") in shapes:
+            path.set("class", MARK)
 
 
 def for_the_dark(svg):
@@ -114,7 +122,7 @@ def for_the_dark(svg):
     keep_values(figure)
     rules = [f"svg {{ fill: {dark('#000000')}; }}", f".{KEPT} {{ fill: #000000; }}"]
     for kind, color in sorted(set(COLOR.findall(svg))):
-        chosen = f'[style*="{kind}: {color}"]:not(.{KEPT}, .{KEPT} *)'
+        chosen = f'[style*="{kind}: {color}"]:not(.{KEPT}, .{KEPT} *, .{MARK})'
         rules.append(f"{chosen} {{ {kind}: {dark(color)} !important; }}")
     style = ET.Element(f"{SVG}style")
     style.text = "@media (prefers-color-scheme: dark) {\n" + "\n".join(rules) + "\n}"

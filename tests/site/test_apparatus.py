@@ -20,6 +20,8 @@ from tokengeom_utils.site.build import chapters
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in chapters(PROJECT)}
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (PROJECT / "book").glob("*.md")}
 EVERYTHING = "\n".join([*SOURCES.values(), *PAGES.values()])
+COLUMN = 76  #: characters of a line of code that is read on a page
+HUES = re.compile(r"\b(red|orange|vermilion|yellow|green|blue|purple|violet|pink|brown)\b", re.I)
 LATIN = re.compile(r"\b(e\.g\.|i\.e\.|etc\.)")
 
 each_chapter = pytest.mark.parametrize("stem", SOURCES)
@@ -126,6 +128,19 @@ def test_a_chapter_imports_nothing_from_inside_the_package(stem):
 
 
 @each_chapter
+def test_code_that_readers_see_fits_the_column(stem):
+    hidden = {"hide-input", "remove-input", "remove-cell"}
+    seen = [
+        cell.source
+        for cell in jupytext.reads(SOURCES[stem], fmt="md:myst").cells
+        if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", ()))
+    ]
+    seen += [body for _, body in re.findall(r"^(~{3,}|`{3,})python\n(.*?)^\1$", SOURCES[stem], re.M | re.S)]
+    long = [line for code in seen for line in code.splitlines() if len(line) > COLUMN]
+    assert len(seen) > 3 and not long, "\n".join(long)
+
+
+@each_chapter
 def test_chapters_have_one_name_for_one_thing(stem):
     usual = {"matplotlib.pyplot": "plt", "numpy": "np", "pandas": "pd", "seaborn": "sns", "torch": "torch"}
     for module, name, alias in imports(stem):
@@ -211,6 +226,11 @@ def test_the_reference_names_things_as_users_call_them(reference):
             assert found is value or (isinstance(value, str) and not callable(found))
 
 
+def test_ranges_of_observables_have_minus_signs(reference):
+    table = "\n".join(reference.Observables.lines(None))
+    assert "\N{MINUS SIGN}1 to 1 |" in table and "0 to ∞ |" in table and not re.search(r"\| -\d", table)
+
+
 def test_the_pages_of_the_reference_are_in_the_table_of_contents():
     contents = (PROJECT / "_toc.yml").read_text(encoding="utf-8")
     for path in (PROJECT / "book" / "api").glob("*.md"):
@@ -228,6 +248,15 @@ def test_figures_can_stand_alone(stem):
             assert len(text.strip()) >= least and text.strip().endswith("."), f"{name}: {text}"
         assert caption.strip() != alt.strip() and not re.match(r"(figure|plot|image|picture) of", alt, re.I), name
         assert "$" not in alt and "{" not in alt, f"{name}: the alternative text is read aloud"
+
+
+@each_chapter
+def test_figures_need_no_eye_for_colors(stem):
+    for name, caption, alt, source in figures(stem):
+        named = HUES.findall(f"{caption} {alt}")
+        assert not named or "RdBu" in source, f"{name} names a mark by its color: {named}"
+        if "RdBu" in source:  # its two ends are equally dark
+            assert "annot=" in source or re.search(r"\bdot\b", caption, re.I), f"{name} shows a sign by color alone"
 
 
 def test_figures_are_many_and_their_names_unique():

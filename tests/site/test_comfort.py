@@ -71,6 +71,23 @@ def test_what_shows_values_keeps_its_colors(figure):
     assert '[style*="stroke: #0173b2"]' in rules and rules.startswith("@media (prefers-color-scheme: dark)")
 
 
+@pytest.mark.parametrize("rasterized", [True, False], ids=["pixels", "cells"])
+def test_what_is_drawn_on_a_map_keeps_its_colors(tmp_path, rasterized):
+    fig, ax = plt.subplots()
+    ax.pcolormesh([0, 1, 2], [0, 1, 2], [[0, 1], [1, 0]], rasterized=rasterized)
+    ax.plot([0, 2], [0, 2], color="white")
+    ax.plot([0, 1], [1, 2], "x", color="#333333")
+    fig.savefig(tmp_path / "a.svg")
+    plt.close(fig)
+    made = BeautifulSoup(dark.for_the_dark((tmp_path / "a.svg").read_text(encoding="utf-8")), "html.parser")
+    line, marks = (made.select_one(f'[style*="stroke: {color}"]') for color in ("#ffffff; stroke-width", "#333333"))
+    assert line.find_parent(class_="kept") and marks.find_parent(class_="kept")
+    # A browser draws copies of a mark, to which only its own class belongs.
+    shapes = {use["xlink:href"][1:] for use in made.select("g.kept use")}
+    assert shapes and all(made.find(id=name)["class"] == ["kept-mark"] for name in shapes)
+    assert made.style.text.count("{") - 3 == made.style.text.count(", .kept-mark)")
+
+
 def test_a_figure_in_the_light_is_as_it_was(figure):
     made = re.sub(r"<(ns\d:)?style>@media.*?</(ns\d:)?style>", "", dark.for_the_dark(figure), flags=re.S)
     before, after = (re.findall(r'(?: d|style|transform)="([^"]*)"', text) for text in (figure, made))
@@ -293,6 +310,22 @@ def test_a_figure_can_be_enlarged_on_a_phone(local):
     assert picture.bounding_box()["width"] > 1.5 * before
     visit.page.locator("dialog[open] button").tap()
     assert visit.page.locator("dialog[open]").count() == 0 and not visit.findings
+
+
+def test_the_index_is_as_wide_as_a_phone(local):
+    visit = local("genindex.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
+    cells = visit.page.locator("table.indextable td").all()
+    assert cells and all(cell.bounding_box()["width"] > 0.8 * browsing.PHONE["width"] for cell in cells)
+
+
+def test_cells_of_cards_have_room_for_their_names(local):
+    visit = local("notebooks/reproduction_report.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
+    rooms = visit.page.evaluate(
+        """() => [...document.querySelectorAll("table.cards tbody td[data-head]:not([data-head=''])")]
+            .filter((cell) => cell.getClientRects().length).map((cell) =>
+                parseFloat(getComputedStyle(cell).paddingLeft) - parseFloat(getComputedStyle(cell, "::before").width))"""
+    )
+    assert len(rooms) > 20 and min(rooms) > 0
 
 
 def test_figures_are_dark_on_a_dark_page_whatever_the_system(local, tmp_path):

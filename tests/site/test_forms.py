@@ -364,7 +364,7 @@ def test_the_cells_of_the_effect_are_ratios(opened, tables, panel, layers):
     table = frame(tables[MAP])
     form = unfolded(opened(MAP), MAP)
     form.get_by_label("Model").select_option(index=panel - 1)
-    rows = table[table.panel == panel]
+    rows = table[(table.panel == panel) & (table.kind == "image")]
     wanted = {
         f"Range scaling {one.y:.0f}, layer {round(layers * one.x + 0.5)}: {digits(2**one.value)}"
         for one in rows.itertuples()
