@@ -322,8 +322,9 @@ def test_cells_of_cards_have_room_for_their_names(local):
     visit = local("notebooks/reproduction_report.html", viewport=browsing.PHONE, is_mobile=True, has_touch=True)
     rooms = visit.page.evaluate(
         """() => [...document.querySelectorAll("table.cards tbody td[data-head]:not([data-head=''])")]
-            .filter((cell) => cell.getClientRects().length).map((cell) =>
-                parseFloat(getComputedStyle(cell).paddingLeft) - parseFloat(getComputedStyle(cell, "::before").width))"""
+            .filter((cell) => cell.getClientRects().length)
+            .map((cell) => parseFloat(getComputedStyle(cell).paddingLeft)
+                - parseFloat(getComputedStyle(cell, "::before").width))"""
     )
     assert len(rooms) > 20 and min(rooms) > 0
 
