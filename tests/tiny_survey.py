@@ -128,6 +128,10 @@ def main(folder, kills):
     whole, out = folder / "whole.zarr", folder / "survey.zarr"
     end(in_a_child(lambda: run(model, folder / "warm-up.zarr")))
 
+    def slowly(store):
+        """Run the survey with pauses, so that a look at the store is short beside it on a busy machine too."""
+        run(model, store, progress=lambda *_: time.sleep(0.05))
+
     def wait_for_prompts(store, n):
         """Wait until a store holds more than ``n`` prompts; return the seconds it took."""
         started = time.perf_counter()
@@ -136,7 +140,7 @@ def main(folder, kills):
             time.sleep(0.001)
         return time.perf_counter() - started
 
-    child = in_a_child(partial(run, model, whole))
+    child = in_a_child(partial(slowly, whole))
     starting = wait_for_prompts(whole, 0)
     measuring = wait_for_prompts(whole, PROMPTS - 1)
     end(child)
@@ -144,7 +148,7 @@ def main(folder, kills):
     for attempt in range(kills):
         if left and left[-1]["is_complete"]:
             out = out.with_stem(f"{out.stem}-again")
-        child = in_a_child(partial(run, model, out))
+        child = in_a_child(partial(slowly, out))
         if attempt % 2:  # while it starts
             time.sleep(generator.uniform(0, starting))
         else:  # while it measures

@@ -28,6 +28,7 @@ HOSTS = {
     "openreview.net",
     "www.jstor.org",
     "www.inference.org.uk",
+    "sqlite.org",
 }
 LABELS = re.compile(
     r"Imports and parameters|Imports|Parameters|Code of the numbers below|Rerun this chapter|Reproduce this figure"
