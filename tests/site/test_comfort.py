@@ -213,7 +213,7 @@ def test_an_address_gives_an_install_cell_and_a_link_to_binder():
 
 @pytest.mark.parametrize(
     "path, name",
-    [("/tmp/a book/survey.zarr", "standard"), ("../data/results/standard.zarr", "standard"), ("short", "short")],
+    [("/home/a book/survey.zarr", "standard"), ("../data/results/standard.zarr", "standard"), ("short", "short")],
 )
 def test_a_notebook_names_a_survey_that_is_found_from_everywhere(path, name):
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f'# Parameters\nresults = "{path}"\nseed = 1')])
