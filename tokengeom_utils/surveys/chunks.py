@@ -42,7 +42,12 @@ def write_chunk(path: Path, array: "zarr.Array", start: int, values: np.ndarray)
     whole[: len(values)] = values
     data = bytes(Zstd(LEVEL).encode(whole))
     file = path / array.basename / chunk_name(start // array.chunks[0], array)
-    write(file, data + google_crc32c.value(data).to_bytes(4, "little"))
+    write(file, seal(data))
+
+
+def seal(data: bytes, start: int = 0) -> bytes:
+    """Return bytes with their CRC-32C behind them; ``start`` is the checksum of what is imagined before them."""
+    return data + google_crc32c.extend(start, data).to_bytes(4, "little")
 
 
 def fault(file: Path) -> str | None:
@@ -53,8 +58,7 @@ def fault(file: Path) -> str | None:
         return "missing"
     except OSError as error:
         return f"unreadable ({error.strerror})"
-    is_whole = len(data) > 4 and google_crc32c.value(data[:-4]) == int.from_bytes(data[-4:], "little")
-    return None if is_whole else "damaged"
+    return None if len(data) > 4 and seal(data[:-4]) == data else "damaged"
 
 
 def codecs() -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from .checks import faults, in_chunks, measured, read
 from .chunks import PROMPTS
 from .fit import misfits
 from .journal import NAME, Journal
-from .metadata import COORDINATES, attributes, check_is_group, exists, open_arrays, open_group, runs, variables
+from .metadata import attributes, check_is_group, exists, observed, open_arrays, open_group, runs, variables
 from .request import Request, coordinates, group_name
 
 if TYPE_CHECKING:
@@ -162,12 +162,11 @@ def _oddities(group: "zarr.Group", arrays: dict[str, Any], request: Request, dam
             yield f"{name} does not follow from the request"
     n_runs, degrees = len(runs(group)), np.array(request["shuffles"])
     expected = done[:, None] & ((degrees == 0) | (np.arange(len(ids))[:, None] < request["n_shuffled"]))
-    observed = {name: array for name, array in arrays.items() if name not in COORDINATES}
     step = arrays["run"].chunks[0] * max(1, PROMPTS // arrays["run"].chunks[0])
     with Journal(group) as journal:
         held = in_chunks(group) & (journal.runs < 0)
         for part in (slice(start, min(start + step, len(ids))) for start in range(0, len(ids), step)):
-            values = read(journal, observed, part, held, damaged)
+            values = read(journal, observed(arrays), part, held, damaged)
             run = values.pop("run") if "run" not in damaged else np.array([])
             for i in np.flatnonzero((run >= n_runs) | (run < -1)).tolist():
                 yield f"prompt {ids[part][i]} was measured by run {run[i]}, but the number of runs is {n_runs}"

@@ -18,6 +18,7 @@ import numpy as np
 from numcodecs import Zstd
 
 from ..errors import InputError
+from .chunks import seal
 from .files import sync, write_parts
 from .metadata import attributes, folder, runs
 
@@ -41,11 +42,6 @@ def identity(group: "zarr.Group") -> int:
     return google_crc32c.value(json.dumps([made.get(name) for name in IDENTITY]).encode())
 
 
-def _seal(data, store):
-    """Bytes with their checksum, in a store of this identity."""
-    return data + google_crc32c.extend(store, data).to_bytes(CRC, "little")
-
-
 def append(path: Path, place: int, run: int, values: np.ndarray, store: int) -> None:
     """Append a finished prompt to the journal of the store at ``path``, and wait until it is on the disk.
 
@@ -59,8 +55,8 @@ def append(path: Path, place: int, run: int, values: np.ndarray, store: int) -> 
     store : int
         From :func:`identity`.
     """
-    data = _seal(bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, "<f8"))), store)
-    record = _seal(HEAD.pack(MARK, place, run, len(data) - CRC), store) + data
+    data = seal(bytes(Zstd(LEVEL).encode(np.ascontiguousarray(values, "<f8"))), store)
+    record = seal(HEAD.pack(MARK, place, run, len(data) - CRC), store) + data
     with open(path / NAME, "ab", buffering=0) as file:
         is_new = not file.tell()
         while record:  # a disk that is nearly full takes a part, and then raises
@@ -150,14 +146,14 @@ class Journal:
     def _head(self, start):
         """The place, the run, and the bytes of the values of a record that begins here; None if none does."""
         head = self._read(start, FIRST)
-        is_one = len(head) == FIRST and head.startswith(MARK) and _seal(head[:-CRC], self._store) == head
+        is_one = len(head) == FIRST and head.startswith(MARK) and seal(head[:-CRC], self._store) == head
         return HEAD.unpack(head[:-CRC])[1:] if is_one else None
 
     def _record(self, start):
         """The place, the run, and the values of the intact record that begins here; None if none does."""
         if head := self._head(start):
             data = self._read(start + FIRST, head[2] + CRC)
-            if len(data) == head[2] + CRC and _seal(data[:-CRC], self._store) == data:
+            if len(data) == head[2] + CRC and seal(data[:-CRC], self._store) == data:
                 return (*head[:2], data[:-CRC])
         return None
 

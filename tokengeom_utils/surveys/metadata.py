@@ -1,6 +1,7 @@
 """Metadata of a store: its Zarr group, its arrays, its attributes, and the observables that it holds."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -85,6 +86,11 @@ def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> "zarr.Group"
         raise InputError(f"{error.filename or path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"the metadata of {path} are damaged: {str(error).splitlines()[0]}") from None
+
+
+def observed(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a store's arrays that are written prompt by prompt, ``run`` last."""
+    return {name: array for name, array in arrays.items() if name not in COORDINATES}
 
 
 def folder(group: "zarr.Group") -> Path:

@@ -28,7 +28,7 @@ from .fit import check_same, misfits
 from .journal import NAME, Journal, append, identity, mend
 from .layout import UNIFORM, create
 from .lock import StoreLock
-from .metadata import COORDINATES, attributes, exists, open_arrays, open_group, runs, set_attribute, variables
+from .metadata import attributes, exists, observed, open_arrays, open_group, runs, set_attribute, variables
 from .request import Request, coordinates
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Store:
                 f"the metadata of {self.path} are damaged: {wrong.name} has shape {wrong.found}, not {wrong.wanted}; "
                 "delete the store or choose another --out"
             )
-        for name, array in self._arrays.items():
-            if name not in COORDINATES and array.chunks != (self._arrays["run"].chunks[0], *array.shape[1:]):
+        for name, array in observed(self._arrays).items():
+            if array.chunks != (self._arrays["run"].chunks[0], *array.shape[1:]):
                 raise InputError(f"{self.path} cannot be resumed: the chunks of {name} are cut differently")
 
     def _lock(self, exits):
@@ -199,7 +199,7 @@ class Store:
         """
         if not self.done().all():
             return False
-        arrays = {name: array for name, array in self._arrays.items() if name not in COORDINATES}
+        arrays = observed(self._arrays)
         group = open_group(self.path)
         with Journal(group) as journal:
             held = in_chunks(group) & (journal.runs < 0)
