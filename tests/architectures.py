@@ -12,6 +12,7 @@ import inspect
 import json
 import signal
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -160,7 +161,7 @@ def try_type(kind: str) -> Row:
             network(input_ids=prompt(network)[None], output_hidden_states=True, use_cache=False)
     except Exception as error:  # says nothing about us
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Row(kind, "not tried", remark=reason[:160])
+        return Row(kind, "not tried", remark=textwrap.shorten(reason, 160, placeholder=" ..."))
     try:
         return compare(kind, network)
     except Exception as error:

@@ -70,7 +70,14 @@
         && ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
       if (scrolls) box.tabIndex = 0;
       else if (box.tabIndex >= 0 || box.hasAttribute("tabindex")) box.removeAttribute("tabindex");
+      showMore(box, scrolls);
     });
+  }
+
+  // A box that scrolls shows at which of its sides there is more.
+  function showMore(box, scrolls = true) {
+    box.classList.toggle("more-before", scrolls && box.scrollLeft > 1);
+    box.classList.toggle("more-after", scrolls && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   }
 
   // What is said is what is shown: arrows have no text of their own, and the button for the search shows its keys too.
@@ -232,6 +239,9 @@
     measure();
     window.addEventListener("scroll", soon(mark), { passive: true });
     window.addEventListener("resize", () => setTimeout(() => { mark(); measure(); }, 400)); // after the theme
+    document.addEventListener("scroll", ({ target }) => {
+      if (target instanceof Element && target.matches(SCROLLS)) showMore(target);
+    }, { capture: true, passive: true });
     document.addEventListener("toggle", () => { mark(); measure(); }, true);
     const drawn = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
     if (drawn) drawn.then(() => { mark(); measure(); });

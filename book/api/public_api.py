@@ -111,7 +111,8 @@ def entries(objects):
     """Write the reST that documents some objects: constants, a line for each other object, then each at length."""
     for name, text in objects.items():
         if isinstance(text, str):
-            yield from [f".. py:data:: {name}", "", f"   {text}", ""]
+            module, _, short = name.rpartition(".")
+            yield from [f".. py:data:: {short}", f"   :module: {module}", "", f"   {text}", ""]
     objects = {name: value for name, value in objects.items() if not isinstance(value, str)}
     if objects:
         yield from [".. currentmodule:: None", "", ".. autosummary::", "   :nosignatures:", ""]
@@ -180,9 +181,15 @@ def without_flags(app, what, name, obj, options, lines):
     lines[:] = [DOCTEST_FLAG.sub("", line) for line in lines]
 
 
+def skip_fields(app, what, name, obj, skip, options):
+    """Leave out the fields of a named tuple, which its docstring explains, and Python only numbers."""
+    return True if (inspect.getdoc(obj) or "").startswith("Alias for field number") else None
+
+
 def setup(app):
-    """Register the directives."""
+    """Register the directives and the handlers."""
     app.connect("autodoc-process-docstring", without_flags)
+    app.connect("autodoc-skip-member", skip_fields)
     app.add_directive("public", Public)
     app.add_directive("public-module", PublicModule)
     app.add_directive("observables", Observables)

@@ -1,14 +1,19 @@
 """Sphinx extension: figures have colors for the dark too.
 
 A picture on a page follows the color scheme of the page. So every figure gets a style sheet for the dark, in which its
-ground has the color of the page and each other color is as light as it was dark. What shows values in colors (a heat
-map, a point cloud colored by a third quantity) keeps them, and so does whatever is written on it.
+ground has the color of the page and each other color is as light as it was dark. What shows values in colors has one
+treatment with its color bar: points get lighter, so that each can be seen; a map on which some value is white turns
+its lightness over, so that this value is the ground; another map keeps its colors, and so does what is written on it.
 """
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from seaborn.external import husl
 
 GROUND = "#121212"  #: of a page in the dark
@@ -17,8 +22,16 @@ MAPPED = 8  #: points in more colors than these are colored by a quantity
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 COLOR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-KEPT = "kept"
+WHITE = 235  #: the least of red, green, and blue in a color that glares in the dark
+TREATED = KEPT, LIFTED, TURNED = "kept", "lifted", "turned"
 MARK = "kept-mark"  #: the shape of a kept mark, whose copies have no ancestor but the one that copies it
+OTHERS = ", ".join([*(f".{name}, .{name} *" for name in TREATED), f".{MARK}"])
+
+# A third of the way to white; and each color's opposite in lightness, with its hue, where white becomes the ground.
+FILTERS = {
+    LIFTED: "0.67 0 0 0 0.33  0 0.67 0 0 0.33  0 0 0.67 0 0.33  0 0 0 1 0",
+    TURNED: "0.534 -1.33 -0.134 0 1  -0.396 -0.4 -0.134 0 1  -0.396 -1.33 0.796 0 1  0 0 0 1 0",
+}
 
 for prefix, name in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
     ET.register_namespace(prefix, name)
@@ -49,7 +62,7 @@ def dark(color):
     parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     hue, saturation, lightness = husl.hex_to_husl(color)
     if max(parts) - min(parts) < GRAY:
-        return husl.husl_to_hex(0, 0, 93 - 0.8 * lightness)
+        return husl.husl_to_hex(0, 0, 93 - 0.72 * lightness)
     return husl.husl_to_hex(hue, saturation, 45 + 0.5 * lightness)
 
 
@@ -68,37 +81,65 @@ def _inside(text, box):
     return box[0] < x < box[1] and box[2] < y < box[3]
 
 
-def shows_values(group):
-    """Whether a part of a panel shows values in colors."""
-    name = group.get("id", "")
-    if group.tag == f"{SVG}image":  # of a map that is stored in pixels
-        return True
+def _pixels(group):
+    """The pixels of a part that is stored as a picture, (height, width, 4), or None."""
+    image = group if group.tag == f"{SVG}image" else group.find(f".//{SVG}image")
+    if image is None:
+        return None
+    data = base64.b64decode(image.get(f"{XLINK}href").partition("base64,")[2])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+
+
+def treatment(group):
+    """How a part of a panel that shows values in colors appears in the dark.
+
+    Parameters
+    ----------
+    group : xml.etree.ElementTree.Element
+        What matplotlib drew with one call.
+
+    Returns
+    -------
+    str or None
+        ``"lifted"`` for points, ``"turned"`` for a map with white, ``"kept"`` for another map; None for anything else.
+    """
+    name, pixels = group.get("id", ""), _pixels(group)
     if name.startswith("PathCollection"):
-        return len({element.get("style") for element in group.iter() if element.get("style")}) > MAPPED
-    return name.startswith("QuadMesh") or group.find(f".//{SVG}image") is not None
+        many = len({element.get("style") for element in group.iter() if element.get("style")}) > MAPPED
+        return LIFTED if many else None
+    if pixels is not None:
+        seen = pixels[..., 3] > 0
+        if seen.mean() < 0.5:  # points that are stored as a picture
+            return LIFTED
+        return TURNED if (pixels[seen, :3].min(-1) >= WHITE).any() else KEPT
+    if name.startswith("QuadMesh"):
+        cells = [element.get("style", "") for element in group.iter(f"{SVG}path")]
+        fills = [bytes.fromhex(found[1]) for style in cells if (found := re.search(r"fill: #([0-9a-f]{6})", style))]
+        return TURNED if any(min(fill) >= WHITE for fill in fills) else KEPT
+    return None
 
 
-def keep_values(figure):
-    """Mark what keeps its colors.
+def treat_values(figure):
+    """Mark what shows values in colors by its treatment, and what is drawn on a map that keeps its colors.
 
     Parameters
     ----------
     figure : xml.etree.ElementTree.Element
         The root of an SVG from matplotlib.
     """
-    for axes in figure.iter(f"{SVG}g"):
-        if not axes.get("id", "").startswith("axes_"):
-            continue
-        maps = [group for group in axes if shows_values(group)]
-        for group in maps:
-            group.set("class", KEPT)
-        if any(not group.get("id", "").startswith("PathCollection") for group in maps):
+    panels = [axes for axes in figure.iter(f"{SVG}g") if axes.get("id", "").startswith("axes_")]
+    shown = [(axes, group) for axes in panels for group in axes if treatment(group)]
+    # A color bar is a map of its own, and has to look like what it explains.
+    chosen = next((one for one in FILTERS if any(treatment(group) == one for _, group in shown)), KEPT)
+    for axes, group in shown:
+        group.set("class", chosen)
+        if chosen == KEPT:
             box = _box(axes)
-            for group in axes:
-                name = group.get("id", "")
-                if name.startswith(("line2d", "LineCollection")) or (name.startswith("text") and _inside(group, box)):
-                    group.set("class", KEPT)
-    kept = [part for group in figure.iter() if group.get("class") == KEPT for part in group.iter(f"{SVG}use")]
+            for other in axes:
+                name = other.get("id", "")
+                if name.startswith(("line2d", "LineCollection")) or (name.startswith("text") and _inside(other, box)):
+                    other.set("class", KEPT)
+    kept = [part for group in figure.iter() if group.get("class") in TREATED for part in group.iter(f"{SVG}use")]
     shapes = {use.get(f"{XLINK}href", "")[1:] for use in kept}
     for path in figure.iter(f"{SVG}path"):
         if path.get("id") in shapes:
@@ -119,11 +160,17 @@ def for_the_dark(svg):
         In the light it looks the same.
     """
     figure = ET.fromstring(svg)
-    keep_values(figure)
+    treat_values(figure)
     rules = [f"svg {{ fill: {dark('#000000')}; }}", f".{KEPT} {{ fill: #000000; }}"]
+    rules += [f".{name} {{ filter: url(#{name}); }}" for name in FILTERS]
     for kind, color in sorted(set(COLOR.findall(svg))):
-        chosen = f'[style*="{kind}: {color}"]:not(.{KEPT}, .{KEPT} *, .{MARK})'
+        chosen = f'[style*="{kind}: {color}"]:not({OTHERS})'
         rules.append(f"{chosen} {{ {kind}: {dark(color)} !important; }}")
+    for name, values in FILTERS.items():
+        place = {"id": name, "filterUnits": "userSpaceOnUse", "color-interpolation-filters": "sRGB"}
+        made = ET.Element(f"{SVG}filter", place, x="0", y="0", width="100%", height="100%")
+        ET.SubElement(made, f"{SVG}feColorMatrix", values=values)
+        figure.insert(0, made)
     style = ET.Element(f"{SVG}style")
     style.text = "@media (prefers-color-scheme: dark) {\n" + "\n".join(rules) + "\n}"
     figure.insert(0, style)

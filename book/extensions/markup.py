@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from unicodedata import lookup
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -16,23 +17,31 @@ NUMBER = re.compile(
     r"|-?nan|inf|[\u2014\u2013]?",
     re.I,
 )
+COUNT = re.compile(r"\A[1-9]\d{3,}\Z")  #: a cell that is a count of thousands
 CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
 MANY = 7  #: columns of a table that is set in smaller type
 NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
+GREEK = re.compile(r"\\(alpha|beta|lambda|rho|sigma)\b")
+SHORT = re.compile(rf"\\\(((?:[A-Za-z\d\s=<>.+-]|{GREEK.pattern})+)\\\)")  #: a formula that text can write
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
 OPENING = re.compile(r"[(\[\u2018\u201c]+$")
 #: a sign and a number behind a formula
 VALUE = re.compile(r"^ [=<>≤≥≈] [+\u2212]?\d[\d,.]*\d?%?")
-#: where no line may end: in a power of ten, between a letter, a sign, and a number, and before a unit
+#: where no line may end: in a power of ten, between a letter, a sign, and a number, before a unit, inside a count or a
+#: range, and behind the kind of a number
 TIES = (
     (re.compile(r"(\d) \u00d7 (?=10[⁻⁰¹²³⁴-⁹])"), "\\1\u00a0\u00d7\u00a0"),
     (re.compile(r"\b([A-Za-z\u03b1-\u03c9]) ([=<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
     (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii)\b)"), "\\1\u00a0"),
+    (re.compile(r"(\d%?) (of|to|\u00b1) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
+    (re.compile(r"\b(Figs?\.|Tables?|Chapters?|Definition|Proposition|Theorem|Lemma|Exercise) (?=\d)"), "\\1\u00a0"),
 )
+#: what has hyphens or dashes where a line could end: the name of a model, a range of numbers
+WHOLE = re.compile(r"\b[A-Za-z]\w*(?:-\d[\w.]*\w|-\d)+\b|(?<![\d\u2013])\d[\d.]*\u2013\d[\d.]*(?![\d\u2013])")
 #: what has its own spaces
 KEPT = (nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block, nodes.raw)
 
@@ -71,8 +80,8 @@ def tie(text):
 
     Examples
     --------
-    >>> tie("at most 5 × 10⁻⁷ of 9 KiB (p < 0.001)").replace("\\u00a0", "_")
-    'at most 5_×_10⁻⁷ of 9_KiB (p_<_0.001)'
+    >>> tie("5 × 10⁻⁷ of the 9 KiB in 3 of 4 (Fig. 2.1)").replace("\\u00a0", "_")
+    '5_×_10⁻⁷ of the 9_KiB in 3_of_4 (Fig._2.1)'
     """
     for pattern, tied in TIES:
         text = pattern.sub(tied, text)
@@ -147,10 +156,10 @@ def _merge_heads(table):
 
 
 def _typeset(table):
-    """Give numbers in cells of plain text their minus signs and powers of ten."""
+    """Give numbers in cells of plain text their minus signs, powers of ten, and thousands."""
     for cell in table(["th", "td"]):
         if cell.string and not cell.find(True):
-            cell.string = tie(typeset(cell.string))
+            cell.string = tie(COUNT.sub(lambda count: f"{int(count[0]):,}", typeset(cell.string)))
 
 
 def _width(table):
@@ -197,14 +206,14 @@ def card_html(html):
     -------
     str
         The same table; without empty head cells. With the class ``cards``, and the heads in ``data-head``, if it has
-        five columns or more whose heads are plain text. Names of code break at their dots and underscores.
+        five columns or more whose heads are text. Names of code break at their dots and underscores.
     """
     soup = BeautifulSoup(html, "html.parser")
     heads = soup.thead("th") if soup.thead else []
-    texts = [head.get_text(" ", strip=True) for head in heads]
+    texts = [spoken(head.get_text(" ", strip=True)) for head in heads]
     if len(heads) >= MANY:
         soup.table["class"].append("many")
-    if len(heads) >= CARDS and not any(head(class_="math") for head in heads):
+    if len(heads) >= CARDS and not any("\\" in text for text in texts):
         soup.table["class"].append("cards")
         for row in soup.tbody("tr"):
             for cell, text in zip(row("td", recursive=False), texts, strict=False):
@@ -222,6 +231,28 @@ def card_html(html):
     return str(soup)
 
 
+def spoken(text):
+    r"""Write the short formulas of a text as text, such as ``β = 4``; a longer one stays a formula.
+
+    Parameters
+    ----------
+    text : str
+        With formulas between ``\(`` and ``\)``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> spoken(r"loss at \(\beta = 4\)")
+    'loss at β = 4'
+    >>> print(spoken(r"\(\bar x\)"))
+    \(\bar x\)
+    """
+    return SHORT.sub(lambda found: GREEK.sub(lambda name: lookup(f"GREEK SMALL LETTER {name[1]}"), found[1]), text)
+
+
 class Markup(SphinxPostTransform):
     """Tables of pandas, formulas that keep the marks around them, and numbers that stay on one line."""
 
@@ -234,15 +265,31 @@ class Markup(SphinxPostTransform):
                 raw.replace_self(nodes.raw("", table_html(raw.astext()), format="html"))
         for text in list(self.document.findall(nodes.Text)):
             if not isinstance(text.parent, KEPT) and (tied := tie(text)) != text:
-                _put(text, tied)
+                _put(text, nodes.Text(tied))
+        for text in list(self.document.findall(nodes.Text)):
+            if not isinstance(text.parent, KEPT) and WHOLE.search(text):
+                _put(text, *_pieces(text))
         for math in list(self.document.findall(nodes.math)):
             _keep(math)
 
 
-def _put(old, text):
+def _put(old, *new):
     """Replace a text by its place: docutils finds it by what it says, and an earlier one may say the same."""
     parent = old.parent
-    parent[next(place for place, node in enumerate(parent) if node is old)] = nodes.Text(text)
+    place = next(place for place, node in enumerate(parent) if node is old)
+    parent[place : place + 1] = new
+
+
+def _pieces(text):
+    """The pieces of a text, with an element around each name or range that stays on one line."""
+    start = 0
+    for found in WHOLE.finditer(text):
+        if start < found.start():
+            yield nodes.Text(text[start : found.start()])
+        yield nodes.inline("", found[0], classes=["keep"])
+        start = found.end()
+    if start < len(text):
+        yield nodes.Text(text[start:])
 
 
 def _keep(math):

@@ -1,15 +1,25 @@
 """Sphinx extension: the bibliography by author and year, as the text cites."""
 
+import unicodedata
 from collections import defaultdict
 
 from pybtex.plugin import register_plugin
 from pybtex.richtext import Text
 from pybtex.style.formatting.plain import Style as Plain
 from pybtex.style.labels import BaseLabelStyle
-from pybtex.style.sorting.author_year_title import SortingStyle
+from pybtex.style.sorting import BaseSortingStyle
 from pybtex.style.template import FieldIsMissing, join, node, optional, sentence
 
 from tokengeom_utils.site.plain import OTHERS, short_names
+
+
+class Order(BaseSortingStyle):
+    """As the labels stand on the page: names without regard to accents, then years, then titles."""
+
+    def sorting_key(self, entry):
+        letters = unicodedata.normalize("NFKD", short_names(entry).casefold())
+        names = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        return names, entry.fields["year"], entry.fields.get("title", "")
 
 
 class Labels(BaseLabelStyle):
@@ -35,6 +45,7 @@ class AuthorYear(Plain):
     """Entries sorted and labeled by author and year, with one link each to what is on arXiv only."""
 
     default_label_style = "author_year"
+    default_sorting_style = "author_year"
 
     def format_names(self, role, as_sentence=True):
         return sentence[names(role)] if as_sentence else names(role)
@@ -54,7 +65,7 @@ def tell_apart(entries):
         They are changed; a second call changes nothing.
     """
     same = defaultdict(list)
-    for entry in SortingStyle().sort(entries):
+    for entry in Order().sort(entries):
         entry.fields["year"] = entry.fields["year"].rstrip("abcdefgh")
         persons = entry.persons["author"]
         if len(persons) == 2 and str(persons[1]) == OTHERS:
@@ -72,6 +83,7 @@ def before_reading(app, env, docnames):
 
 def setup(app):
     """Register the style."""
+    register_plugin("pybtex.style.sorting", "author_year", Order)
     register_plugin("pybtex.style.labels", "author_year", Labels)
     register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
     app.connect("env-before-read-docs", before_reading)

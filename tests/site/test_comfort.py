@@ -1,11 +1,13 @@
 """Figures in the dark, previews of links, sentences of the search, and notebooks to take along."""
 
+import colorsys
 import json
 import re
 import sys
 
 import browsing
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from conftest import PROJECT
@@ -61,14 +63,72 @@ def figure(tmp_path):
     return (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
-def test_what_shows_values_keeps_its_colors(figure):
-    made = BeautifulSoup(dark.for_the_dark(figure), "html.parser")
+def treated(draw, path):
+    """A figure as it is for the dark."""
+    fig, axes = plt.subplots(1, 2, squeeze=False)
+    draw(*axes[0])
+    fig.savefig(path)
+    plt.close(fig)
+    return BeautifulSoup(dark.for_the_dark(path.read_text(encoding="utf-8")), "html.parser")
+
+
+def test_a_map_keeps_its_colors_and_what_is_written_on_it(tmp_path):
+    def draw(left, right):
+        left.plot([0, 1], [0, 1], color="#0173b2")
+        left.text(0.2, 0.8, "word", color="#262626")
+        right.imshow([[0, 1], [1, 0]])
+        right.text(0.5, 0.5, "on the map", color="#262626")
+        right.set_title("above the map", color="#262626")
+
+    made = treated(draw, tmp_path / "a.svg")
     assert made.select_one("image").find_parent(class_="kept")
-    assert made.select_one('[id^="PathCollection"]').get("class") == ["kept"]
     assert len(made.select('g.kept[id^="text"]')) == 1  # on the map; not its title, nor the word beside the line
-    assert len(made.select(".kept")) == 3
+    assert len(made.select(".kept")) == 2
     rules = made.style.text
     assert '[style*="stroke: #0173b2"]' in rules and rules.startswith("@media (prefers-color-scheme: dark)")
+
+
+def test_points_get_lighter_with_their_color_bar(tmp_path):
+    def draw(left, right):
+        left.figure.colorbar(left.scatter(range(20), range(20), c=range(20)))
+        right.scatter(range(20), range(20), c=range(20), rasterized=True)
+        right.text(3, 3, "beside a point", color="#262626")
+
+    made = treated(draw, tmp_path / "a.svg")
+    assert made.select_one('[id^="PathCollection"]')["class"] == ["lifted"]
+    assert len(made.select(".lifted")) == 3 and not made.select(".kept, .turned")
+
+
+@pytest.mark.parametrize("kind", ["pixels", "cells"])
+def test_white_on_a_map_becomes_the_ground(tmp_path, kind):
+    def draw(left, right):
+        left.pcolormesh([[-1, 0, 1]], cmap="RdBu_r", rasterized=kind == "pixels")
+        right.pcolormesh([[0, 1, 2]])  # in the same figure, so that one color bar can serve both
+        left.text(1.5, 0.5, "white here", color="#262626")
+
+    made = treated(draw, tmp_path / "a.svg")
+    assert len(made.select(".turned")) == 2 and not made.select(".kept, .lifted")
+
+
+@pytest.mark.parametrize(
+    ("name", "light", "shown"),
+    [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#ffffff"), ("lifted", "#000000", "#545454")],
+)
+def test_filters_for_the_dark(name, light, shown):
+    rows = np.array(dark.FILTERS[name].split(), float).reshape(4, 5)
+    color = [int(light[place : place + 2], 16) / 255 for place in (1, 3, 5)] + [1, 1]
+    found = "#" + "".join(f"{round(255 * min(max(part, 0), 1)):02x}" for part in rows @ color)
+    assert found == shown + "ff"
+
+
+@pytest.mark.parametrize("name", ["lifted", "turned"])
+def test_filters_keep_the_hue(name):
+    rows = np.array(dark.FILTERS[name].split(), float).reshape(4, 5)
+    for color in ("#67001f", "#053061", "#440154", "#21918c"):
+        parts = np.array([int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+        shown = (rows @ [*parts, 1, 1])[:3].clip(0, 1)
+        hues = [colorsys.rgb_to_hls(*one)[0] for one in (parts, shown)]
+        assert abs((hues[0] - hues[1] + 0.5) % 1 - 0.5) < 0.07, color
 
 
 @pytest.mark.parametrize("rasterized", [True, False], ids=["pixels", "cells"])
@@ -85,7 +145,7 @@ def test_what_is_drawn_on_a_map_keeps_its_colors(tmp_path, rasterized):
     # A browser draws copies of a mark, to which only its own class belongs.
     shapes = {use["xlink:href"][1:] for use in made.select("g.kept use")}
     assert shapes and all(made.find(id=name)["class"] == ["kept-mark"] for name in shapes)
-    assert made.style.text.count("{") - 3 == made.style.text.count(", .kept-mark)")
+    assert made.style.text.count("{") - 5 == made.style.text.count(", .kept-mark)")
 
 
 def test_a_figure_in_the_light_is_as_it_was(figure):

@@ -114,9 +114,19 @@ def test_a_table_of_many_columns_names_its_cells():
     )
     table = BeautifulSoup(markup.card_html(page), "html.parser").table
     assert table["class"] == ["table", "cards"] and [cell["data-head"] for cell in table("td")] == list(columns)
+    formula = page.replace(">e<", r'><span class="math">\(\beta\)</span><')
+    assert 'data-head="β"' in markup.card_html(formula)
+    assert "cards" not in markup.card_html(formula.replace(r"\beta", r"\bar x"))
     few = page.replace('<th class="head">e</th>', "")
     assert "cards" not in markup.card_html(few)
     assert "<td></td>" in markup.card_html(page.replace('<th class="head">a</th>', '<th class="head"></th>'))
+
+
+def test_counts_of_thousands_have_a_comma_and_nothing_else_does():
+    texts = ("1024", "120000", "999", "0123", "1024 tokens", "1024.5", "p-2048")
+    cells = "".join(f"<td>{text}</td>" for text in texts)
+    table = BeautifulSoup(markup.table_html(f'<table class="dataframe"><tr>{cells}</tr></table>'), "html.parser")
+    assert [cell.text for cell in table("td")] == ["1,024", "120,000", *texts[2:]]
 
 
 def test_a_column_of_powers_of_ten_is_one_of_numbers():
@@ -128,7 +138,7 @@ def test_cells_of_words_have_true_minus_signs_too():
     cells = "<th>range</th><td>0.03 (-0.29 to 0.30)</td><td><code>-1</code></td><td>GPT-2, speech-00</td>"
     table = BeautifulSoup(markup.table_html(f'<table class="dataframe"><tr>{cells}</tr></table>'), "html.parser")
     shown = [cell.text for cell in table("td")]
-    assert shown == ["0.03 (\N{MINUS SIGN}0.29 to 0.30)", "-1", "GPT-2, speech-00"]
+    assert shown == ["0.03 (\N{MINUS SIGN}0.29\u00a0to\u00a00.30)", "-1", "GPT-2, speech-00"]
 
 
 def test_a_table_of_a_quantity_against_itself_names_it_once():
@@ -187,6 +197,19 @@ def test_a_formula_keeps_the_bracket_before_it_and_the_value_behind_it():
     assert [part.astext() for part in made if isinstance(part, nodes.inline)] == ["(p\u00a0=\u00a00.02,"]
 
 
+def test_no_line_ends_in_a_count_a_range_or_the_name_of_a_model():
+    made = shown(
+        "In 3 of 5 texts (Fig. 4.2) Llama-3-8B moves by 0.65 to 0.87 ± 0.1, pages 53\N{EN DASH}72 of one to two."
+    )
+    assert made.astext().replace("\u00a0", "_") == (
+        "In 3_of_5 texts (Fig._4.2) Llama-3-8B moves by 0.65_to_0.87_±_0.1, pages 53\N{EN DASH}72 of one to two."
+    )
+    kept = [part.astext() for part in made if isinstance(part, nodes.inline) and part["classes"] == ["keep"]]
+    assert kept == ["Llama-3-8B", "53\N{EN DASH}72"]
+    for text in ("two-dimensional", "well-known", "−0.3"):
+        assert not markup.WHOLE.search(text), text
+
+
 def test_no_line_ends_in_a_number():
     made = shown("at most -5 × 10⁻¹⁶ (n = 32, p < 0.001) of 9 KiB, and a = b")
     held = ["-5 × 10⁻¹⁶", "(n = 32,", "p < 0.001)", "9 KiB,"]
@@ -220,7 +243,16 @@ def test_works_of_the_same_authors_and_year_get_letters():
     works = [entry(*same, title="Second"), entry(*other, title="First"), entry("A, B"), entry(*same, year="2021")]
     for _ in range(2):
         references.tell_apart(works)
-        assert [work.fields["year"] for work in works] == ["2020a", "2020b", "2020", "2021"]
+        assert [work.fields["year"] for work in works] == ["2020b", "2020a", "2020", "2021"]
+
+
+def test_works_stand_in_the_order_of_their_labels():
+    works = [entry("Zed, Z"), entry("{\\'A}lvarez, B", "x, y", "z, z", year="2026"), entry("Amari, S"), entry("Bo, C")]
+    works += [entry("Bo, C", "A, B", "D, E", year="2026"), entry("Bo, C", "X, Y", "D, E", year="2024")]
+    labels = references.Labels().format_labels(references.Order().sort(works))
+    assert labels == [
+        "Álvarez et al., 2026", "Amari, 2020", "Bo, 2020", "Bo et al., 2024", "Bo et al., 2026", "Zed, 2020"
+    ]  # fmt: skip
 
 
 def test_others_are_no_author_and_arxiv_is_linked_once():
