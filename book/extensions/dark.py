@@ -101,7 +101,8 @@ def treatment(group):
     Returns
     -------
     str or None
-        ``"lifted"`` for points, ``"turned"`` for a map with white, ``"kept"`` for another map; None for anything else.
+        ``"lifted"`` for points, ``"turned"`` for a map with white in it or between its cells, ``"kept"`` for another
+        map; None for anything else.
     """
     name, pixels = group.get("id", ""), _pixels(group)
     if name.startswith("PathCollection"):
@@ -114,8 +115,8 @@ def treatment(group):
         return TURNED if (pixels[seen, :3].min(-1) >= WHITE).any() else KEPT
     if name.startswith("QuadMesh"):
         cells = [element.get("style", "") for element in group.iter(f"{SVG}path")]
-        fills = [bytes.fromhex(found[1]) for style in cells if (found := re.search(r"fill: #([0-9a-f]{6})", style))]
-        return TURNED if any(min(fill) >= WHITE for fill in fills) else KEPT
+        colors = [bytes.fromhex(color[1:]) for style in cells for _, color in COLOR.findall(style)]
+        return TURNED if any(min(color) >= WHITE for color in colors) else KEPT
     return None
 
 
@@ -168,7 +169,7 @@ def for_the_dark(svg):
         rules.append(f"{chosen} {{ {kind}: {dark(color)} !important; }}")
     for name, values in FILTERS.items():
         place = {"id": name, "filterUnits": "userSpaceOnUse", "color-interpolation-filters": "sRGB"}
-        made = ET.Element(f"{SVG}filter", place, x="0", y="0", width="100%", height="100%")
+        made = ET.Element(f"{SVG}filter", place, x="-100%", y="-100%", width="300%", height="300%")
         ET.SubElement(made, f"{SVG}feColorMatrix", values=values)
         figure.insert(0, made)
     style = ET.Element(f"{SVG}style")
