@@ -25,6 +25,8 @@ MANY = 7  #: columns of a table that is set in smaller type
 NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
 GREEK = re.compile(r"\\(alpha|beta|lambda|rho|sigma)\b")
 SHORT = re.compile(rf"\\\(((?:[A-Za-z\d\s=<>.+-]|{GREEK.pattern})+)\\\)")  #: a formula that text can write
+#: a tag, or a mark of code behind which a long line may break
+MARKS = re.compile(r"(<[^>]*>)|[(\[{,](?=\S)")
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
@@ -95,7 +97,8 @@ def _line(line):
         return line
     indent = len(text := TAG.sub("", line)) - len(text.lstrip(" "))
     style = f' style="--indent:{indent}"' if indent else ""
-    return f'<span class="line"{style}>{line}</span>'
+    breakable = MARKS.sub(lambda mark: mark[0] if mark[1] else f"{mark[0]}<wbr/>", line)
+    return f'<span class="line"{style}>{breakable}</span>'
 
 
 def table_html(html):

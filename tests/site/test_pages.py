@@ -71,6 +71,11 @@ def test_a_line_that_continues_below_itself_does_so_behind_its_indent():
     assert '<span class="line" style="--indent:4">    <span>b</span>\n</span>' in made
 
 
+def test_a_long_line_of_code_breaks_behind_a_bracket_or_a_comma_rather_than_in_a_name():
+    made = markup.hang('<div class="highlight"><pre>f(a, <a title="g(x)">g</a>[1,2])\n</pre></div>')
+    assert '>f(<wbr/>a, <a title="g(x)">g</a>[<wbr/>1,<wbr/>2])\n<' in made
+
+
 def test_an_element_that_goes_over_several_lines_is_left_alone():
     page = '<div class="highlight"><pre><a href="x">one\ntwo</a>\nthree</pre></div>'
     assert markup.hang(page) == page.replace("three", '<span class="line">three</span>')
