@@ -272,7 +272,8 @@ def _part(asked, p_value, adjusted, side):
     agree = np.nansum(signs, axis=0)[has] >= asked.needed
     part = Part(asked.name, outcome, uncorrected, float(p_value), float(adjusted), int(agree.sum()), int(has.sum()))
     part = part._replace(size=asked.size, remark=asked.remark)
-    several = f"{len(asked.scores)} tests, " if len(asked.scores) > 1 else ""
+    counted = len(asked.scores) == 1 or asked.words.endswith("tests")  # a method that names its tests
+    several = "" if counted else f"{len(asked.scores)} tests, "
     numbers = f"{p_text(part.p_value)}, corrected {p_text(part.adjusted)}, {part.agreement} {asked.unit} agree"
     words = asked.words.replace("kind", asked.unit.removesuffix("s"))  # where the prompts are the units
     return part._replace(test=f"{words}, {several}{numbers}")
