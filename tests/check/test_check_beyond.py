@@ -156,7 +156,7 @@ WRONG = [
     ("count_measurements", lambda n, shuffled, degrees: n + shuffled * len({*degrees}), "already counted"),
     ("count_measurements", lambda n, shuffled, degrees: n + shuffled * sum(d > 0 for d in degrees), "listed twice"),
     ("count_measurements", lambda n, shuffled, degrees: n + shuffled * len({*degrees} - {0}), "than there are"),
-    ("enough_workers", lambda seconds, write, e=1.0: np.ceil(e * write / seconds), "other way round"),
+    ("enough_workers", lambda seconds, write, e=1.0: np.ceil(e * write / seconds), "other way around"),
     ("enough_workers", lambda seconds, write, e=1.0: seconds // (e * write), "round up"),
     ("enough_workers", lambda seconds, write, e=1.0: np.ceil(seconds / write), "half as efficient"),
     ("is_whole", lambda data: whole(data, value=zlib.crc32), "that of zlib"),

@@ -51,7 +51,7 @@ def enough_workers(attempt: Attempt, rng: np.random.Generator) -> None:
     write, whole = rng.uniform(0.1, 0.5, 4), rng.integers(2, 9, 4)
     seconds = (whole + np.array([0.2, 0.4, 0.6, 0.8])) * write
     found = [shaped(attempt(float(t), float(w))) for t, w in zip(seconds, write, strict=True)]
-    expect(np.mean(found) > 1, "it is the other way round: how many writes fit into one measurement?")
+    expect(np.mean(found) > 1, "it is the other way around: how many writes fit into one measurement?")
     expect(
         not close(found, seconds / write),
         "workers come in whole numbers: round up",
