@@ -27,9 +27,10 @@
   const code = all("div.highlight pre, div.cell_input pre")
     .filter((pre) => isShown(pre) && pre.scrollWidth > pre.clientWidth + 1).map(name);
 
+  const isForScreenReaders = (box) => box.closest("thead") && getComputedStyle(box.closest("thead")).clipPath !== "none";
   const clipped = all("span.math, div.math").filter((box) => {
     const drawn = box.querySelector("mjx-container");
-    if (!drawn || !isShown(box) || getComputedStyle(box).overflowX === "visible") return false;
+    if (!drawn || !isShown(box) || isForScreenReaders(box) || getComputedStyle(box).overflowX === "visible") return false;
     const inner = box.matches(".wide, div") ? box : box.parentElement;
     const over = drawn.scrollWidth > inner.clientWidth + 2 && getComputedStyle(inner).display !== "inline";
     return over && !reaches(box) && !reaches(drawn);
