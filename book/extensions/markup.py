@@ -17,7 +17,7 @@ NUMBER = re.compile(
     r"|-?nan|inf|[\u2014\u2013]?",
     re.I,
 )
-COUNT = re.compile(r"\A[1-9]\d{3,}\Z")  #: a cell that is a count of thousands
+COUNT = re.compile(r"\A[1-9]\d{3,}(?=(\.\d+)?\Z)")  #: a cell that is a number of thousands
 CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
@@ -39,6 +39,8 @@ TIES = (
     (re.compile(r"(\d) \u00d7 (?=10[⁻⁰¹²³⁴-⁹])"), "\\1\u00a0\u00d7\u00a0"),
     (re.compile(r"\b([A-Za-z\u03b1-\u03c9]) ([=<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
     (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii)\b)"), "\\1\u00a0"),
+    (re.compile(r"([<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0"),
+    (re.compile(r"(\[\d[\d.]*,) (?=\d)"), "\\1\u00a0"),
     (re.compile(r"(\d%?) (of|to|\u00b1) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
     (re.compile(r"\b(Figs?\.|Tables?|Chapters?|Definition|Proposition|Theorem|Lemma|Exercise) (?=\d)"), "\\1\u00a0"),
 )

@@ -169,8 +169,8 @@ def depart_question(translator, node):
     label = f'aria-describedby="{node["ids"][0]}-label"'
     translator.body.append(
         f'</fieldset>\n<div class="actions" hidden><button type="button" class="check" {label}>Check</button>\n'
-        f'<button type="button" class="show" aria-expanded="false" {label}>Show all explanations</button></div>\n'
-        '<p class="status" role="status"></p></div>\n'
+        f'<button type="button" class="show" aria-expanded="false" {label}>Show all explanations</button>'
+        '<p class="status" role="status"></p></div></div>\n'
     )
 
 

@@ -128,10 +128,10 @@ def test_a_table_of_many_columns_names_its_cells():
 
 
 def test_counts_of_thousands_have_a_comma_and_nothing_else_does():
-    texts = ("1024", "120000", "999", "0123", "1024 tokens", "1024.5", "p-2048")
+    texts = ("1024", "120000", "999", "0123", "1024 tokens", "22286.0", "p-2048")
     cells = "".join(f"<td>{text}</td>" for text in texts)
     table = BeautifulSoup(markup.table_html(f'<table class="dataframe"><tr>{cells}</tr></table>'), "html.parser")
-    assert [cell.text for cell in table("td")] == ["1,024", "120,000", *texts[2:]]
+    assert [cell.text for cell in table("td")] == ["1,024", "120,000", *texts[2:5], "22,286.0", "p-2048"]
 
 
 def test_a_column_of_powers_of_ten_is_one_of_numbers():
