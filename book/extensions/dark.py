@@ -55,7 +55,7 @@ def dark(color):
     >>> dark("#ffffff"), dark("#000000")
     ('#121212', '#ebebeb')
     >>> dark("#0173b2")
-    '#41adff'
+    '#02a5fc'
     """
     if color == "#ffffff":
         return GROUND
@@ -63,7 +63,7 @@ def dark(color):
     hue, saturation, lightness = husl.hex_to_husl(color)
     if max(parts) - min(parts) < GRAY:
         return husl.husl_to_hex(0, 0, 93 - 0.72 * lightness)
-    return husl.husl_to_hex(hue, saturation, 45 + 0.5 * lightness)
+    return husl.husl_to_hex(hue, saturation, 38 + 0.58 * lightness)
 
 
 def _box(axes):

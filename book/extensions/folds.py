@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 IMPORT = re.compile(r"^(?:import|from) \w", re.M)
+TABLE = "Code of this table"
 OTHER = "Code of the numbers below"  # a hidden cell that shows nothing computes what the text takes in
 
 
@@ -75,12 +76,18 @@ def output_label(output, numbers):
         return f"Code of figure {'.'.join(map(str, number))}" if number else "Code of this figure"
     html = "".join(raw.astext() for raw in output.findall(nodes.raw))
     if next(iter(output.findall(nodes.table)), None) is not None or "<table" in html:
-        return "Code of this table"
+        return TABLE
     for kind, name in ((nodes.definition_list, "list"), (nodes.bullet_list, "list"), (nodes.paragraph, "paragraph")):
         found = list(output.findall(kind))
         if found:
             return f"Code of this {name}" if name == "list" or len(found) == 1 else "Code of these paragraphs"
     return "Code of this output"
+
+
+def stands_before_a_table(cell):
+    """Whether the text below a cell begins with a table, whose numbers it computes."""
+    place = cell.parent.index(cell) + 1
+    return place < len(cell.parent) and isinstance(cell.parent[place], nodes.table)
 
 
 def join(cells, label):
@@ -139,7 +146,10 @@ class LabelFolds(SphinxPostTransform):
                 join(waiting, output_label(output, numbers))
                 waiting = []
         if waiting:
-            join(waiting, setup_label(waiting) if is_setup(waiting[0]) else OTHER)
+            label = (
+                setup_label(waiting) if is_setup(waiting[0]) else TABLE if stands_before_a_table(waiting[-1]) else OTHER
+            )
+            join(waiting, label)
 
     def fold_box(self, box):
         """Fold an admonition; its title becomes the label."""

@@ -25,8 +25,12 @@ MANY = 7  #: columns of a table that is set in smaller type
 NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
 GREEK = re.compile(r"\\(alpha|beta|lambda|rho|sigma)\b")
 SHORT = re.compile(rf"\\\(((?:[A-Za-z\d\s=<>.+-]|{GREEK.pattern})+)\\\)")  #: a formula that text can write
-#: a tag, or a mark of code behind which a long line may break
-MARKS = re.compile(r"(<[^>]*>)|[(\[{,](?=\S)")
+#: where a long line of code may break, and where not: a tag, an option, a dot before a name, a bracket, a comma
+MARKS = re.compile(
+    r"(?P<tag><[^>]*>)|(?P<option>(?<![\w-])--[a-z][\w-]*)"
+    r'|(?P<dot>(?<![\d\s])\.(?=[A-Za-z_]|</span><span class="n))|[(\[{,](?=\S)'
+)
+OPTION = re.compile(r'<span class="pre">(?=--[a-z])')
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
@@ -99,8 +103,14 @@ def _line(line):
         return line
     indent = len(text := TAG.sub("", line)) - len(text.lstrip(" "))
     style = f' style="--indent:{indent}"' if indent else ""
-    breakable = MARKS.sub(lambda mark: mark[0] if mark[1] else f"{mark[0]}<wbr/>", line)
-    return f'<span class="line"{style}>{breakable}</span>'
+    return f'<span class="line"{style}>{MARKS.sub(_breakable, line)}</span>'
+
+
+def _breakable(mark):
+    """A mark of code, with a place to break before or behind it; an option has none inside."""
+    if mark["option"]:
+        return f'<span class="keep">{mark[0]}</span>'
+    return mark[0] if mark["tag"] else f"<wbr/>{mark[0]}" if mark["dot"] else f"{mark[0]}<wbr/>"
 
 
 def table_html(html):
@@ -161,10 +171,14 @@ def _merge_heads(table):
 
 
 def _typeset(table):
-    """Give numbers in cells of plain text their minus signs, powers of ten, and thousands."""
+    """Give numbers in cells their minus signs, powers of ten, and thousands, and an empty cell a dash."""
     for cell in table(["th", "td"]):
         if cell.string and not cell.find(True):
             cell.string = tie(COUNT.sub(lambda count: f"{int(count[0]):,}", typeset(cell.string)))
+            if WHOLE.fullmatch(cell.string):
+                cell["class"] = [*cell.get("class", []), "keep"]
+        elif cell.name == "td" and not cell.contents:
+            cell.string = "\u2013"
 
 
 def _width(table):
@@ -340,6 +354,7 @@ def page(app, name, template, context, doctree):
         for repeated in REPEATED:
             body = body.replace(f' id="{repeated}"', f' data-kind="{repeated}"')
         body = TABLE.sub(lambda table: card_html(table[0]), body)
+        body = OPTION.sub('<span class="pre keep">', body)
         body = FIGURE.sub(r'\1<a class="enlarge" href="\3" title="Enlarge">\2</a>', body)
         # A list whose entries have another role than its items is not a list to a screen reader.
         context["body"] = hang(body.replace(' role="doc-biblioentry"', ' role="listitem"'))

@@ -76,6 +76,15 @@ def test_a_long_line_of_code_breaks_behind_a_bracket_or_a_comma_rather_than_in_a
     assert '>f(<wbr/>a, <a title="g(x)">g</a>[<wbr/>1,<wbr/>2])\n<' in made
 
 
+def test_a_long_line_of_code_breaks_before_a_dot_but_not_in_an_option_or_a_number():
+    code = '<span class="n">a</span><span class="o">.</span><span class="n">b</span>.c 1.5 --max-size x-y'
+    made = markup.hang(f'<div class="highlight"><pre>{code}\n</pre></div>')
+    assert (
+        '<span class="o"><wbr/>.</span><span class="n">b</span><wbr/>.c 1.5 <span class="keep">--max-size</span> x-y'
+        in made
+    )
+
+
 def test_an_element_that_goes_over_several_lines_is_left_alone():
     page = '<div class="highlight"><pre><a href="x">one\ntwo</a>\nthree</pre></div>'
     assert markup.hang(page) == page.replace("three", '<span class="line">three</span>')
@@ -99,7 +108,7 @@ def test_a_table_of_pandas_has_one_head_row_whose_cells_say_what_they_head():
 
 def test_columns_of_numbers_are_marked_and_have_true_minus_signs():
     table = BeautifulSoup(markup.table_html(PANDAS), "html.parser").table
-    assert [cell.text for cell in table(class_="number")] == ["dimension", "\N{MINUS SIGN}1.5", "< 0.001"]
+    assert [cell.text for cell in table(class_="number")] == ["dimension", "\N{MINUS SIGN}1.5", "<\u00a00.001"]
     for text in ("1,399", "9.5e-07", "85%", "+0.1%", "nan", "", "12 s", "1.5\N{MULTIPLICATION SIGN}"):
         assert markup.NUMBER.fullmatch(text), text
     for text in ("layer 3", "pass", "1 of 2", "2501.10573v1"):
@@ -132,6 +141,14 @@ def test_counts_of_thousands_have_a_comma_and_nothing_else_does():
     cells = "".join(f"<td>{text}</td>" for text in texts)
     table = BeautifulSoup(markup.table_html(f'<table class="dataframe"><tr>{cells}</tr></table>'), "html.parser")
     assert [cell.text for cell in table("td")] == ["1,024", "120,000", *texts[2:5], "22,286.0", "p-2048"]
+    assert [cell.text for cell in table(class_="keep")] == ["p-2048"]
+
+
+def test_an_empty_cell_has_a_dash_and_an_empty_head_none():
+    page = '<table class="dataframe"><thead><tr><th></th><th>a</th></tr></thead><tr><th>x</th><td></td></tr></table>'
+    table = BeautifulSoup(markup.table_html(page), "html.parser").table
+    assert [cell.text for cell in table.tr(["th", "td"])] == ["", "a"]
+    assert [cell.text for cell in table("tr")[1](["th", "td"])] == ["x", "\N{EN DASH}"]
 
 
 def test_a_column_of_powers_of_ten_is_one_of_numbers():
