@@ -21,6 +21,15 @@
     return `rgb(${from.map((part, k) => Math.round(part + (place - low) * (to[k] - part))).join(" ")})`;
   }
 
+  // In the dark, the middle of two sides is the ground and not white, as in the figure (dark.py).
+  const TURNED = [[0.534, -1.33, -0.134], [-0.396, -0.4, -0.134], [-0.396, -1.33, 0.796]];
+
+  function turn(color) {
+    const parts = color.match(/\d+/g).map((part) => part / 255);
+    const turned = TURNED.map((row) => 1 + row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2]);
+    return `rgb(${turned.map((part) => Math.round(255 * Math.min(1, Math.max(0, part)))).join(" ")})`;
+  }
+
   // --- The table as maps ---
 
   const UNKNOWN = { value: NaN, low: NaN, high: NaN, n: NaN };
@@ -84,7 +93,9 @@
       this.cells = rows.map((_, row) => numbered(layers).map((layer) => {
         const place = { row, column: layer - 1 };
         const cell = make("span", { role: "gridcell", tabindex: "-1", "aria-label": labelOf(place) });
-        cell.style.background = colorOf(place);
+        const [light, dark] = colorOf(place);
+        cell.style.setProperty("--light", light);
+        cell.style.setProperty("--dark", dark);
         return cell;
       }));
       const lines = rows.map((name, row) => make("div", { role: "row" },
@@ -221,12 +232,15 @@
 
     function paint() {
       const colors = options.limit ? TWO_SIDES : VIRIDIS;
+      const inTheDark = options.limit ? TWO_SIDES.map((_, k) => turn(shade(TWO_SIDES, k / (TWO_SIDES.length - 1)))) : VIRIDIS;
+      const ramp = (list) => `linear-gradient(to right, ${list.join(", ")})`;
       const own = map().cells.flat().map(({ value }) => value).filter(Number.isFinite);
       const ends = options.limit ? [-options.limit, 0, options.limit] : [Math.min(...own), Math.max(...own)];
       const [low, high] = [ends[0], ends[ends.length - 1]];
       const colorOf = (place) => {
         const { value } = cellAt(place);
-        return Number.isFinite(value) ? shade(colors, (value - low) / (high - low)) : "none";
+        const color = Number.isFinite(value) && shade(colors, (value - low) / (high - low));
+        return color ? [color, options.limit ? turn(color) : color] : ["none", "none"];
       };
       const labelOf = (place) => {
         const band = bandOf(cellAt(place));
@@ -235,7 +249,7 @@
       const about = `${map().title}: ${options.rows.toLowerCase()} by layer. The arrow keys choose a cell.`;
       grid.paint(about, map(), colorOf, labelOf);
       legend.replaceChildren(make("span", {}, options.value),
-        make("i", { style: `background: linear-gradient(to right, ${colors.join(", ")})` }),
+        make("i", { style: `--light: ${ramp(colors)}; --dark: ${ramp(inTheDark)}` }),
         make("em", {}, ...ends.map((end) => make("span", {}, `${Number(power(end).toFixed(1))}`))));
     }
 

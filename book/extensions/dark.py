@@ -22,14 +22,15 @@ MAPPED = 8  #: points in more colors than these are colored by a quantity
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 COLOR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+LABEL = re.compile(r'<g id="(on-([0-9a-f]{6})-\d+)"')  #: of a cell, with its color (tg.figures.color_labels)
 WHITE = 235  #: the least of red, green, and blue in a color that glares in the dark
 TREATED = KEPT, LIFTED, TURNED = "kept", "lifted", "turned"
 MARK = "kept-mark"  #: the shape of a kept mark, whose copies have no ancestor but the one that copies it
 OTHERS = ", ".join([*(f".{name}, .{name} *" for name in TREATED), f".{MARK}"])
 
-# A third of the way to white; and each color's opposite in lightness, with its hue, where white becomes the ground.
+# Two fifths of the way to white; and each color's opposite in lightness, with its hue, where white becomes the ground.
 FILTERS = {
-    LIFTED: "0.67 0 0 0 0.33  0 0.67 0 0 0.33  0 0 0.67 0 0.33  0 0 0 1 0",
+    LIFTED: "0.6 0 0 0 0.4  0 0.6 0 0 0.4  0 0 0.6 0 0.4  0 0 0 1 0",
     TURNED: "0.534 -1.33 -0.134 0 1  -0.396 -0.4 -0.134 0 1  -0.396 -1.33 0.796 0 1  0 0 0 1 0",
 }
 
@@ -127,6 +128,11 @@ def treat_values(figure):
     ----------
     figure : xml.etree.ElementTree.Element
         The root of an SVG from matplotlib.
+
+    Returns
+    -------
+    str
+        The treatment of all its maps.
     """
     panels = [axes for axes in figure.iter(f"{SVG}g") if axes.get("id", "").startswith("axes_")]
     shown = [(axes, group) for axes in panels for group in axes if treatment(group)]
@@ -138,13 +144,39 @@ def treat_values(figure):
             box = _box(axes)
             for other in axes:
                 name = other.get("id", "")
-                if name.startswith(("line2d", "LineCollection")) or (name.startswith("text") and _inside(other, box)):
+                is_label = name.startswith(("text", "on-")) and _inside(other, box)
+                if is_label or name.startswith(("line2d", "LineCollection")):
                     other.set("class", KEPT)
     kept = [part for group in figure.iter() if group.get("class") in TREATED for part in group.iter(f"{SVG}use")]
     shapes = {use.get(f"{XLINK}href", "")[1:] for use in kept}
     for path in figure.iter(f"{SVG}path"):
         if path.get("id") in shapes:
             path.set("class", MARK)
+    return chosen
+
+
+def on_turned(cell):
+    """The color of a label on a cell whose lightness is turned over.
+
+    Parameters
+    ----------
+    cell : str
+        The color of the cell in the light, such as ``"67001f"``.
+
+    Returns
+    -------
+    str
+        White or the ground, whichever has more contrast.
+
+    Examples
+    --------
+    >>> on_turned("67001f"), on_turned("f7f7f7")
+    ('#121212', '#ffffff')
+    """
+    rows = np.array(FILTERS[TURNED].split(), float).reshape(4, 5)[:3]
+    shown = (rows[:, :3] @ [part / 255 for part in bytes.fromhex(cell)] + rows[:, 4]).clip(0, 1)
+    linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    return GROUND if linear @ (0.2126, 0.7152, 0.0722) > 0.19 else "#ffffff"
 
 
 def for_the_dark(svg):
@@ -161,9 +193,11 @@ def for_the_dark(svg):
         In the light it looks the same.
     """
     figure = ET.fromstring(svg)
-    treat_values(figure)
+    treatment_of_maps = treat_values(figure)
     rules = [f"svg {{ fill: {dark('#000000')}; }}", f".{KEPT} {{ fill: #000000; }}"]
     rules += [f".{name} {{ filter: url(#{name}); }}" for name in FILTERS]
+    if treatment_of_maps == TURNED:
+        rules += [f"#{label} * {{ fill: {on_turned(cell)} !important; }}" for label, cell in LABEL.findall(svg)]
     for kind, color in sorted(set(COLOR.findall(svg))):
         chosen = f'[style*="{kind}: {color}"]:not({OTHERS})'
         rules.append(f"{chosen} {{ {kind}: {dark(color)} !important; }}")

@@ -27,10 +27,10 @@ GREEK = re.compile(r"\\(alpha|beta|lambda|rho|sigma)\b")
 SHORT = re.compile(rf"\\\(((?:[A-Za-z\d\s=<>.+-]|{GREEK.pattern})+)\\\)")  #: a formula that text can write
 #: where a long line of code may break, and where not: a tag, an option, a dot before a name, a bracket, a comma
 MARKS = re.compile(
-    r"(?P<tag><[^>]*>)|(?P<option>(?<![\w-])--[a-z][\w-]*)"
+    r"(?P<tag><[^>]*>)|(?P<option>(?<![\w-])--?[a-z][\w-]*)"
     r'|(?P<dot>(?<![\d\s])\.(?=[A-Za-z_]|</span><span class="n))|[(\[{,](?=\S)'
 )
-OPTION = re.compile(r'<span class="pre">(?=--[a-z])')
+OPTION = re.compile(r'<span class="pre">(?=--?[a-z])')
 TAG = re.compile(r"<(/?)(\w+)[^>]*>")
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>)')
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
@@ -45,6 +45,7 @@ TIES = (
     (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii)\b)"), "\\1\u00a0"),
     (re.compile(r"([<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0"),
     (re.compile(r"(\[\d[\d.]*,) (?=\d)"), "\\1\u00a0"),
+    (re.compile(r"(?<=[a-z])'(?=[a-z]\b)"), "\u2019"),  # in titles that Sphinx makes after it has set apostrophes
     (re.compile(r"(\d%?) (of|to|\u00b1) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
     (re.compile(r"\b(Figs?\.|Tables?|Chapters?|Definition|Proposition|Theorem|Lemma|Exercise) (?=\d)"), "\\1\u00a0"),
 )

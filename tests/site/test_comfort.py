@@ -17,6 +17,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 from test_pages import SOURCES, extension
 
+from tokengeom_utils.site.figures import color_labels
+
 sys.path.insert(0, str(PROJECT / "book" / "extensions"))  # one of them imports another, as Sphinx lets it
 dark, excerpts, previews, take_along = map(extension, ("dark", "excerpts", "previews", "take_along"))
 
@@ -110,9 +112,35 @@ def test_white_on_a_map_becomes_the_ground(tmp_path, kind):
     assert len(made.select(".turned")) == 2 and not made.select(".kept, .lifted")
 
 
+def test_labels_on_a_map_have_contrast_in_the_light_and_in_the_dark(tmp_path):
+    cells = np.linspace(-1, 1, 21)[None]
+    colors = [plt.get_cmap("RdBu_r")(one) for one in np.linspace(0, 1, 21)]
+
+    def draw(left, right):
+        left.imshow(cells, cmap="RdBu_r")
+        for column in range(21):
+            left.text(column, 0, "a")
+        color_labels(left)
+
+    with plt.rc_context({"svg.fonttype": "none"}):
+        made = treated(draw, tmp_path / "a.svg")
+    rows = np.array(dark.FILTERS["turned"].split(), float).reshape(4, 5)
+    rules = dict(re.findall(r"#(on-\w+-\d+) \* { fill: (#\w+) !important", made.style.text))
+    assert len(rules) == 21 == len(made.select('g[id^="on-"] text'))
+    for group in made.select('g[id^="on-"]'):
+        color = colors[int(group["id"].split("-")[2])]
+        light, turned = (
+            "#" + "".join(f"{round(255 * part):02x}" for part in one[:3])
+            for one in (color, (rows @ [*color, 1]).clip(0, 1))
+        )
+        written = re.search(r"fill: (#\w+)", group.find("text")["style"])
+        assert contrast(light, written[1] if written else "#000000") >= 4.5, light
+        assert contrast(turned, rules[group["id"]]) >= 4.5, turned
+
+
 @pytest.mark.parametrize(
     ("name", "light", "shown"),
-    [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#ffffff"), ("lifted", "#000000", "#545454")],
+    [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#ffffff"), ("lifted", "#000000", "#666666")],
 )
 def test_filters_for_the_dark(name, light, shown):
     rows = np.array(dark.FILTERS[name].split(), float).reshape(4, 5)

@@ -115,7 +115,7 @@ def _figure_box(stem, name, table, about):
     """Where a figure comes from, and how to make it again."""
     given = about["parameters"]
     seed = f"seed {given['seed']}" if "seed" in given else "no seed of its own"
-    hashes = ", ".join(f"{part} `{value[:16]}`" for part, value in about["key"].items())
+    hashes = ", ".join(f"{part}\u00a0`{value[:16]}`" for part, value in about["key"].items())
     return (
         f"````{{dropdown}} Reproduce this figure\n:class-container: reproduce\n\n"
         f"- Its data: {{download}}`{name}`, {table.count(bytes([10])) - 1:,} rows, sha256 `{sha256(table)[:16]}`.\n"
