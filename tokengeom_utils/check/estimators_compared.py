@@ -1,4 +1,4 @@
-"""Checkers for the chapter "Estimators compared: does the answer depend on who is asked?"."""
+"""Checkers for the chapter "Estimators compared: does the answer depend on the method?"."""
 
 import numpy as np
 

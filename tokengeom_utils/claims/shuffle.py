@@ -42,7 +42,7 @@ def shuffle_raises_peak(survey: SurveyView) -> Iterator[Reported | Measured]:
         values = survey.by_degree("intrinsic_dimension", scale=scale)[:, degrees]
         highest = np.fmax.reduce(mean(values, 0), axis=-1)
         ours.append(f"{highest[0]:.2f} to {highest[1]:.2f} at scaling {scale}")
-    yield Measured("; ".join(ours) + " (peaks of the mean profiles, shuffled prompts).", parts)
+    yield Measured("; ".join(ours) + " (peaks of the mean profiles over the prompts measured at every degree).", parts)
 
 
 @claim(3, "The peak rises step by step with the degree of shuffling.", CHAPTER)
@@ -66,7 +66,7 @@ def graded_in_degree(survey: SurveyView) -> Iterator[Reported | Measured]:
     theirs = np.mean([spearman(peaks[m], range(6)) for m in published.MODELS])
     yield Measured(
         f"at degrees {survey.degrees[0]} to {survey.degrees[-1]}: {listed(means)} (peaks of the mean "
-        "profiles, shuffled prompts).",
+        "profiles over the prompts measured at every degree).",
         [
             survey.scored("rank correlation of peak and degree", ranks, words=ELSEWHERE, theirs=theirs),
             survey.scored("upward at every step", *steps, words=ELSEWHERE),
@@ -80,7 +80,7 @@ def _ranks(values, degrees):
         return spearman(values, np.broadcast_to(degrees, values.shape))
 
 
-@claim(4, "Late in depth the order turns: shuffled clouds have the lower intrinsic dimension.", CHAPTER)
+@claim(4, "In late layers the effect reverses: shuffled clouds have the lower intrinsic dimension.", CHAPTER)
 def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
     """Judge the mean over the layers from relative depth 0.6 to the last but one, at scalings 2 and 4."""
     turned = {
@@ -119,7 +119,7 @@ def order_turns_late(survey: SurveyView) -> Iterator[Reported | Measured]:
     yield Measured(
         "; ".join(ours) + ".",
         parts,
-        "Pythia-6.9B shows no such turn at either scaling and Mistral-7B only at 4: models of nearly equal "
+        "Pythia-6.9B shows no such reversal at either scaling and Mistral-7B only at 4: models of nearly equal "
         "size disagree. The sizes of the effects are relative to Llama-3-8B.",
     )
 
@@ -218,8 +218,8 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         if where
         else "no pair beside the peak ends before the last layer.",
         parts,
-        "Sizes are relative to the mean of the three models, each at its own peak; layers 14 to 15 are none of these "
-        "pairs."
+        "Sizes are relative to the mean of the three models, each at its own peak; layers 14 to 15 are not one of "
+        "these pairs."
         + (
             f" The sign depends on the layer: shuffled, the overlap is higher for pairs that begin at layers {turned}."
             if (change > 0).any()
@@ -259,8 +259,8 @@ def neighbor_angle(survey: SurveyView) -> Iterator[Reported | Measured]:
                 f"by half of the paper's {PAPER_ANGLE:.0f} degrees or more", -contrast - PAPER_ANGLE / 2, given=smaller
             ),
         ],
-        f"The difference is {abs(mean(contrast)):.1f} degrees here, against about {PAPER_ANGLE:.0f} in the paper. A "
-        "survey stores the mean angle and not the histogram.",
+        f"The difference is {abs(mean(contrast)):.1f} degrees here, compared with about {PAPER_ANGLE:.0f} in the "
+        "paper. A survey stores the mean angle and not the histogram.",
     )
 
 

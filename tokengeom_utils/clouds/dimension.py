@@ -296,7 +296,7 @@ def levina_bickel(distances: ArrayLike | torch.Tensor, k: int = 20) -> Dimension
 
     Notes
     -----
-    Introduced in the chapter *Estimators compared: does the answer depend on who is asked?*
+    Introduced in the chapter *Estimators compared: does the answer depend on the method?*
 
     References
     ----------
@@ -361,7 +361,7 @@ def local_dimension(distances: ArrayLike | torch.Tensor, k: int = 20) -> LocalDi
 
     Notes
     -----
-    Introduced in the chapter *Estimators compared: does the answer depend on who is asked?*
+    Introduced in the chapter *Estimators compared: does the answer depend on the method?*
 
     A mean over tokens runs high where their dimensions differ. MacKay and Ghahramani average the inverses instead, as
     :func:`levina_bickel` does: :math:`(k - 1) / \bar S` with the mean :math:`\bar S` over tokens. Their numerator is

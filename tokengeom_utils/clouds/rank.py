@@ -46,7 +46,7 @@ def effective_rank(cloud: ArrayLike | torch.Tensor) -> torch.Tensor:
 
     Notes
     -----
-    Introduced in the chapter *Estimators compared: does the answer depend on who is asked?*
+    Introduced in the chapter *Estimators compared: does the answer depend on the method?*
 
     References
     ----------
