@@ -22,11 +22,11 @@
   }
 
   // In the dark, the middle of two sides is the ground and not white, as in the figure (dark.py).
-  const TURNED = [[0.534, -1.33, -0.134], [-0.396, -0.4, -0.134], [-0.396, -1.33, 0.796]];
+  const TURNED = [[0.734, -1.23, -0.124], [-0.366, -0.13, -0.124], [-0.366, -1.23, 0.976]];
 
   function turn(color) {
     const parts = color.match(/\d+/g).map((part) => part / 255);
-    const turned = TURNED.map((row) => 1 + row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2]);
+    const turned = TURNED.map((row) => 0.69 + row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2]);
     return `rgb(${turned.map((part) => Math.round(255 * Math.min(1, Math.max(0, part)))).join(" ")})`;
   }
 

@@ -28,10 +28,11 @@ TREATED = KEPT, LIFTED, TURNED = "kept", "lifted", "turned"
 MARK = "kept-mark"  #: the shape of a kept mark, whose copies have no ancestor but the one that copies it
 OTHERS = ", ".join([*(f".{name}, .{name} *" for name in TREATED), f".{MARK}"])
 
-# Two fifths of the way to white; and each color's opposite in lightness, with its hue, where white becomes the ground.
+# Two fifths of the way to white; and the opposite lightness with the same hue, where white becomes the ground and black
+# a medium gray, so that the ends of a map stay colorful.
 FILTERS = {
     LIFTED: "0.6 0 0 0 0.4  0 0.6 0 0 0.4  0 0 0.6 0 0.4  0 0 0 1 0",
-    TURNED: "0.534 -1.33 -0.134 0 1  -0.396 -0.4 -0.134 0 1  -0.396 -1.33 0.796 0 1  0 0 0 1 0",
+    TURNED: "0.734 -1.23 -0.124 0 0.69  -0.366 -0.13 -0.124 0 0.69  -0.366 -1.23 0.976 0 0.69  0 0 0 1 0",
 }
 
 for prefix, name in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
@@ -166,17 +167,17 @@ def on_turned(cell):
     Returns
     -------
     str
-        White or the ground, whichever has more contrast.
+        White or black, whichever has more contrast.
 
     Examples
     --------
     >>> on_turned("67001f"), on_turned("f7f7f7")
-    ('#121212', '#ffffff')
+    ('#000000', '#ffffff')
     """
     rows = np.array(FILTERS[TURNED].split(), float).reshape(4, 5)[:3]
     shown = (rows[:, :3] @ [part / 255 for part in bytes.fromhex(cell)] + rows[:, 4]).clip(0, 1)
     linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
-    return GROUND if linear @ (0.2126, 0.7152, 0.0722) > 0.19 else "#ffffff"
+    return "#000000" if linear @ (0.2126, 0.7152, 0.0722) > 0.18 else "#ffffff"
 
 
 def for_the_dark(svg):

@@ -22,7 +22,8 @@ CODE = re.compile(r'(<div class="highlight"><pre>)(.*?)(</pre>)', re.S)
 TABLE = re.compile(r'<table class="(?!dataframe)[^"]*\btable\b[^"]*">.*?</table>', re.S)
 CARDS = 5  #: columns of a table that a phone shows as cards
 MANY = 7  #: columns of a table that is set in smaller type
-NAME = re.compile(r"(?<=\w)([._])(?=\w)")  #: where a name of code may break
+SHORT_NAME = 24  #: letters in the name of a row that stays on one line
+NAME = re.compile(r"(?<=[A-Za-z])([._])(?=[A-Za-z])")  #: where a name of code may break
 GREEK = re.compile(r"\\(alpha|beta|lambda|rho|sigma)\b")
 SHORT = re.compile(rf"\\\(((?:[A-Za-z\d\s=<>.+-]|{GREEK.pattern})+)\\\)")  #: a formula that text can write
 #: where a long line of code may break, and where not: a tag, an option, a dot before a name, a bracket, a comma
@@ -42,12 +43,17 @@ VALUE = re.compile(r"^ [=<>≤≥≈] [+\u2212]?\d[\d,.]*\d?%?")
 TIES = (
     (re.compile(r"(\d) \u00d7 (?=10[⁻⁰¹²³⁴-⁹])"), "\\1\u00a0\u00d7\u00a0"),
     (re.compile(r"\b([A-Za-z\u03b1-\u03c9]) ([=<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
-    (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii)\b)"), "\\1\u00a0"),
+    (re.compile(r"(\d) (?=(?:[kKMG]i?B|TB|[mµ]?s|px|nats?|bits?|degrees|radii|min|GPUs?)\b)"), "\\1\u00a0"),
     (re.compile(r"([<>≤≥≈]) (?=[+\u2212]?\d)"), "\\1\u00a0"),
     (re.compile(r"(\[\d[\d.]*,) (?=\d)"), "\\1\u00a0"),
     (re.compile(r"(?<=[a-z])'(?=[a-z]\b)"), "\u2019"),  # in titles that Sphinx makes after it has set apostrophes
     (re.compile(r"(\d%?) (of|to|\u00b1) (?=[+\u2212]?\d)"), "\\1\u00a0\\2\u00a0"),
-    (re.compile(r"\b(Figs?\.|Tables?|Chapters?|Definition|Proposition|Theorem|Lemma|Exercise) (?=\d)"), "\\1\u00a0"),
+    (
+        re.compile(
+            r"\b(layer|scaling|degree|Figs?\.|Tables?|Chapters?|Definition|Proposition|Theorem|Lemma|Exercise) (?=\d)"
+        ),
+        "\\1\u00a0",
+    ),
 )
 #: what has hyphens or dashes where a line could end: the name of a model, a range of numbers
 WHOLE = re.compile(r"\b[A-Za-z]\w*(?:-\d[\w.]*\w|-\d)+\b|(?<![\d\u2013])\d[\d.]*\u2013\d[\d.]*(?![\d\u2013])")
@@ -178,6 +184,8 @@ def _typeset(table):
             cell.string = tie(COUNT.sub(lambda count: f"{int(count[0]):,}", typeset(cell.string)))
             if WHOLE.fullmatch(cell.string):
                 cell["class"] = [*cell.get("class", []), "keep"]
+            if cell.name == "th" and len(cell.string) <= SHORT_NAME:
+                cell["class"] = [*cell.get("class", []), "short"]
         elif cell.name == "td" and not cell.contents:
             cell.string = "\u2013"
 

@@ -139,7 +139,7 @@ def test_labels_on_a_map_have_contrast_in_the_light_and_in_the_dark(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "light", "shown"),
-    [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#ffffff"), ("lifted", "#000000", "#666666")],
+    [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#b0b0b0"), ("lifted", "#000000", "#666666")],
 )
 def test_filters_for_the_dark(name, light, shown):
     rows = np.array(dark.FILTERS[name].split(), float).reshape(4, 5)
