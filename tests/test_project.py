@@ -152,7 +152,7 @@ COMMANDS = sorted(
     {
         re.split(r"\s{2,}#|[;&]|`", command)[0].strip()
         for text in GUIDES.values()
-        for command in re.findall(r"\btokengeom ([a-z-]+ [^`\n]+)", text)
+        for command in re.findall(r"\btokengeom ([a-z-]+ [^`\n]+)", text.replace("\\\n", ""))
     }
 )
 
