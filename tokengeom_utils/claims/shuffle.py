@@ -218,8 +218,8 @@ def overlap_lower(survey: SurveyView) -> Iterator[Reported | Measured]:
         if where
         else "no pair beside the peak ends before the last layer.",
         parts,
-        "Sizes are relative to the mean of the three models, each at its own peak; layers 14 to 15 are not one of "
-        "these pairs."
+        "Sizes are relative to the mean of the three models, each at its own peak (for Llama-3-8B, layers 14 to "
+        "15 are the pair after it)."
         + (
             f" The sign depends on the layer: shuffled, the overlap is higher for pairs that begin at layers {turned}."
             if (change > 0).any()
