@@ -145,7 +145,7 @@ def treat_values(figure):
             box = _box(axes)
             for other in axes:
                 name = other.get("id", "")
-                is_label = name.startswith(("text", "on-")) and _inside(other, box)
+                is_label = name.startswith("on-") or (name.startswith("text") and _inside(other, box))
                 if is_label or name.startswith(("line2d", "LineCollection")):
                     other.set("class", KEPT)
     kept = [part for group in figure.iter() if group.get("class") in TREATED for part in group.iter(f"{SVG}use")]
@@ -156,13 +156,15 @@ def treat_values(figure):
     return chosen
 
 
-def on_turned(cell):
-    """The color of a label on a cell whose lightness is turned over.
+def on_cell(cell, rows):
+    """The color of a label on a cell of a map that a filter shows in the dark.
 
     Parameters
     ----------
     cell : str
         The color of the cell in the light, such as ``"67001f"``.
+    rows : str
+        The matrix of the filter, as in ``FILTERS``.
 
     Returns
     -------
@@ -171,11 +173,11 @@ def on_turned(cell):
 
     Examples
     --------
-    >>> on_turned("67001f"), on_turned("f7f7f7")
+    >>> on_cell("67001f", FILTERS[TURNED]), on_cell("f7f7f7", FILTERS[TURNED])
     ('#000000', '#ffffff')
     """
-    rows = np.array(FILTERS[TURNED].split(), float).reshape(4, 5)[:3]
-    shown = (rows[:, :3] @ [part / 255 for part in bytes.fromhex(cell)] + rows[:, 4]).clip(0, 1)
+    matrix = np.array(rows.split(), float).reshape(4, 5)[:3]
+    shown = (matrix[:, :3] @ [part / 255 for part in bytes.fromhex(cell)] + matrix[:, 4]).clip(0, 1)
     linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
     return "#000000" if linear @ (0.2126, 0.7152, 0.0722) > 0.18 else "#ffffff"
 
@@ -197,8 +199,8 @@ def for_the_dark(svg):
     treatment_of_maps = treat_values(figure)
     rules = [f"svg {{ fill: {dark('#000000')}; }}", f".{KEPT} {{ fill: #000000; }}"]
     rules += [f".{name} {{ filter: url(#{name}); }}" for name in FILTERS]
-    if treatment_of_maps == TURNED:
-        rules += [f"#{label} * {{ fill: {on_turned(cell)} !important; }}" for label, cell in LABEL.findall(svg)]
+    if rows := FILTERS.get(treatment_of_maps):
+        rules += [f"#{label} * {{ fill: {on_cell(cell, rows)} !important; }}" for label, cell in LABEL.findall(svg)]
     for kind, color in sorted(set(COLOR.findall(svg))):
         chosen = f'[style*="{kind}: {color}"]:not({OTHERS})'
         rules.append(f"{chosen} {{ {kind}: {dark(color)} !important; }}")

@@ -37,7 +37,7 @@ FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>
 POINT = re.compile(r"^[.,;:!?)\]\u2019\u201d]+")
 OPENING = re.compile(r"[(\[\u2018\u201c]+$")
 #: a sign and a number behind a formula
-VALUE = re.compile(r"^ [=<>≤≥≈] [+\u2212]?\d[\d,.]*\d?%?")
+VALUE = re.compile(r"^ [=<>≤≥≈][ \u00a0][+\u2212]?\d[\d,.]*\d?(?:\u2013\d[\d,.]*)?%?")
 #: where no line may end: in a power of ten, between a letter, a sign, and a number, before a unit, inside a count or a
 #: range, and behind the kind of a number
 TIES = (
@@ -56,7 +56,7 @@ TIES = (
     ),
 )
 #: what has hyphens or dashes where a line could end: the name of a model, a range of numbers
-WHOLE = re.compile(r"\b[A-Za-z]\w*(?:-\d[\w.]*\w|-\d)+\b|(?<![\d\u2013])\d[\d.]*\u2013\d[\d.]*(?![\d\u2013])")
+WHOLE = re.compile(r"\b[A-Za-z]\w*(?:-\d[\w.]*\w|-\d)+\b|(?<![\d\u2013,])\d[\d.,]*\u2013\d(?:[\d.,]*\d)?(?![\d\u2013])")
 #: what has its own spaces
 KEPT = (nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block, nodes.raw)
 
@@ -184,7 +184,7 @@ def _typeset(table):
             cell.string = tie(COUNT.sub(lambda count: f"{int(count[0]):,}", typeset(cell.string)))
             if WHOLE.fullmatch(cell.string):
                 cell["class"] = [*cell.get("class", []), "keep"]
-            if cell.name == "th" and len(cell.string) <= SHORT_NAME:
+            if cell.name == "th" and cell.parent.find("td") and len(cell.string) <= SHORT_NAME:
                 cell["class"] = [*cell.get("class", []), "short"]
         elif cell.name == "td" and not cell.contents:
             cell.string = "\u2013"
@@ -206,7 +206,7 @@ def _mark_numbers(table):
         if not any(texts) or not all(NUMBER.fullmatch(text) for text in texts):
             continue
         for cell in (*cells, *(head(["th", "td"])[place] for head in heads)):
-            cell["class"] = "number"
+            cell["class"] = [*cell.get("class", []), "number"]
 
 
 def _scopes(soup, table):
@@ -294,11 +294,11 @@ class Markup(SphinxPostTransform):
         for text in list(self.document.findall(nodes.Text)):
             if not isinstance(text.parent, KEPT) and (tied := tie(text)) != text:
                 _put(text, nodes.Text(tied))
+        for math in list(self.document.findall(nodes.math)):
+            _keep(math)
         for text in list(self.document.findall(nodes.Text)):
             if not isinstance(text.parent, KEPT) and WHOLE.search(text):
                 _put(text, *_pieces(text))
-        for math in list(self.document.findall(nodes.math)):
-            _keep(math)
 
 
 def _put(old, *new):

@@ -137,6 +137,16 @@ def test_labels_on_a_map_have_contrast_in_the_light_and_in_the_dark(tmp_path):
         assert contrast(turned, rules[group["id"]]) >= 4.5, turned
 
 
+@pytest.mark.parametrize("origin", ["upper", "lower"])
+def test_a_label_has_the_color_for_its_own_cell(origin):
+    fig, ax = plt.subplots()
+    ax.imshow([[0.0, np.nan], [1.0, 1.0]], cmap="Blues", origin=origin)
+    labels = [ax.text(column, row, "a") for row in (0, 1) for column in (0, 1)]
+    color_labels(ax)
+    plt.close(fig)
+    assert [label.get_color() for label in labels] == ["black", "black", "white", "white"]
+
+
 @pytest.mark.parametrize(
     ("name", "light", "shown"),
     [("turned", "#ffffff", "#121212"), ("turned", "#000000", "#b0b0b0"), ("lifted", "#000000", "#666666")],

@@ -214,6 +214,9 @@ def test_a_mark_stays_with_its_own_formula():
 
 
 def test_a_formula_keeps_the_bracket_before_it_and_the_value_behind_it():
+    for value in (" < 0.001.", " ≈ 5", " = 5\N{EN DASH}7."):
+        (kept,) = shown("so ", "$p$", value)[1:2]
+        assert kept["classes"] == ["keep"] and kept.astext() == "p" + value.replace(" ", "\u00a0")
     made = shown("the sign (", "$p$", " = 0.02, corrected) or ", "$q$", " alone")
     assert made.astext() == "the sign (p\u00a0=\u00a00.02, corrected) or q alone"
     assert [part.astext() for part in made if isinstance(part, nodes.inline)] == ["(p\u00a0=\u00a00.02,"]

@@ -384,16 +384,19 @@ def color_labels(ax: Axes) -> None:
     >>> tg.figures.plt.close(fig)
     """
     shown: Any = ax.images[0] if ax.images else ax.collections[0]
-    values = np.ma.masked_invalid(np.ma.asarray(shown.get_array()))
-    height, width = values.shape
+    colors = shown.to_rgba(np.ma.masked_invalid(np.ma.asarray(shown.get_array())))
+    height, width = colors.shape[:2]
     left, right, bottom, top = shown.get_extent() if ax.images else (0, width, height, 0)
+    if ax.images and shown.origin == "lower":
+        bottom, top = top, bottom
     for number, label in enumerate(ax.texts):
         x, y = label.get_position()
         row, column = int((y - top) / (bottom - top) * height), int((x - left) / (right - left) * width)
-        color = shown.to_rgba(values[row, column])
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
+        *seen, alpha = map(float, colors[row, column])
+        red, green, blue = (part * alpha + 1 - alpha for part in seen)  # on a white page
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
         label.set_color("white" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.18 else "black")
-        label.set_gid(f"on-{mpl.colors.to_hex(color)[1:]}-{number}")
+        label.set_gid(f"on-{mpl.colors.to_hex((red, green, blue))[1:]}-{number}")
 
 
 __all__ = [
