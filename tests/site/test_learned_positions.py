@@ -51,7 +51,7 @@ def shown_by(stem, folder, monkeypatch, **parameters):
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_the_cloud_of_the_embeddings_is_not_said_to_stay_as_it_is(placed, monkeypatch):
     shown = shown_by("shuffle_control", placed, monkeypatch, n_prompts=6, n_bootstrap=20)
-    moves = re.search(r"embeddings depend on the place of a token.*dimension moves by up to ([\d.]+)\.", shown, re.S)
+    moves = re.search(r"embeddings depend on the position of a token.*dimension moves by up to ([\d.]+)\.", shown, re.S)
     assert float(moves[1]) > 0.05
     assert "must not move" not in shown and "exactly the same at every degree" not in shown
     assert "the model hardly notices" in shown and "largest single step" not in shown
