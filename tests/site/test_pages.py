@@ -284,7 +284,8 @@ def test_others_are_no_author_and_arxiv_is_linked_once():
     work = entry("Lovelace, Ada", "others")
     work.fields.update({"eprint": "2501.10573", "archiveprefix": "arXiv", "doi": "10.48550/arXiv.2501.10573"})
     references.tell_apart([work])
-    (made,) = references.AuthorYear(label_style=references.Labels, sorting_style=references.Order).format_entries([work])
+    style = references.AuthorYear(label_style=references.Labels, sorting_style=references.Order)
+    (made,) = style.format_entries([work])
     text = str(made.text)
     assert made.label == "Lovelace et al., 2020" and text.startswith("Ada Lovelace et al.<newblock>")
     assert text.count("2501.10573") == 1
