@@ -12,6 +12,9 @@
     "#22a884", "#35b779", "#54c568", "#7ad151", "#a5db36", "#d2e21b", "#fde725"];
   const TWO_SIDES = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d",
     "#b2182b", "#67001f"];
+  // In the dark, the middle of two sides is the ground and not white, as in the figure (dark.py).
+  const TWO_SIDES_DARK = ["#6d9cd2", "#3581ce", "#146ca1", "#0d4561", "#122834", "#171717", "#441e08", "#88310b", "#cd4c37",
+    "#ff667b", "#f886a9"];
 
   function shade(colors, share) {
     const place = Math.min(1, Math.max(0, share)) * (colors.length - 1);
@@ -19,15 +22,6 @@
     const [from, to] = [colors[low], colors[low + 1]]
       .map((color) => [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16)));
     return `rgb(${from.map((part, k) => Math.round(part + (place - low) * (to[k] - part))).join(" ")})`;
-  }
-
-  // In the dark, the middle of two sides is the ground and not white, as in the figure (dark.py).
-  const TURNED = [[0.734, -1.23, -0.124], [-0.366, -0.13, -0.124], [-0.366, -1.23, 0.976]];
-
-  function turn(color) {
-    const parts = color.match(/\d+/g).map((part) => part / 255);
-    const turned = TURNED.map((row) => 0.69 + row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2]);
-    return `rgb(${turned.map((part) => Math.round(255 * Math.min(1, Math.max(0, part)))).join(" ")})`;
   }
 
   // --- The table as maps ---
@@ -232,15 +226,15 @@
 
     function paint() {
       const colors = options.limit ? TWO_SIDES : VIRIDIS;
-      const inTheDark = options.limit ? TWO_SIDES.map((_, k) => turn(shade(TWO_SIDES, k / (TWO_SIDES.length - 1)))) : VIRIDIS;
+      const inTheDark = options.limit ? TWO_SIDES_DARK : VIRIDIS;
       const ramp = (list) => `linear-gradient(to right, ${list.join(", ")})`;
       const own = map().cells.flat().map(({ value }) => value).filter(Number.isFinite);
       const ends = options.limit ? [-options.limit, 0, options.limit] : [Math.min(...own), Math.max(...own)];
       const [low, high] = [ends[0], ends[ends.length - 1]];
       const colorOf = (place) => {
         const { value } = cellAt(place);
-        const color = Number.isFinite(value) && shade(colors, (value - low) / (high - low));
-        return color ? [color, options.limit ? turn(color) : color] : ["none", "none"];
+        return [colors, inTheDark].map((list) =>
+          Number.isFinite(value) ? shade(list, (value - low) / (high - low)) : "none");
       };
       const labelOf = (place) => {
         const band = bandOf(cellAt(place));

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image
 from seaborn.external import husl
 
+from tokengeom_utils.site.contrast import label_color
+
 GROUND = "#121212"  #: of a page in the dark
 GRAY = 0.06  #: a color whose red, green, and blue differ by less is a gray
 MAPPED = 8  #: points in more colors than these are colored by a quantity
@@ -136,10 +138,10 @@ def treat_values(figure):
         The treatment of all its maps.
     """
     panels = [axes for axes in figure.iter(f"{SVG}g") if axes.get("id", "").startswith("axes_")]
-    shown = [(axes, group) for axes in panels for group in axes if treatment(group)]
+    shown = [(axes, group, how) for axes in panels for group in axes if (how := treatment(group))]
     # A color bar is a map of its own, and has to look like what it explains.
-    chosen = next((one for one in FILTERS if any(treatment(group) == one for _, group in shown)), KEPT)
-    for axes, group in shown:
+    chosen = next((one for one in FILTERS if one in {how for *_, how in shown}), KEPT)
+    for axes, group, _ in shown:
         group.set("class", chosen)
         if chosen == KEPT:
             box = _box(axes)
@@ -174,12 +176,11 @@ def on_cell(cell, rows):
     Examples
     --------
     >>> on_cell("67001f", FILTERS[TURNED]), on_cell("f7f7f7", FILTERS[TURNED])
-    ('#000000', '#ffffff')
+    ('black', 'white')
     """
     matrix = np.array(rows.split(), float).reshape(4, 5)[:3]
     shown = (matrix[:, :3] @ [part / 255 for part in bytes.fromhex(cell)] + matrix[:, 4]).clip(0, 1)
-    linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
-    return "#000000" if linear @ (0.2126, 0.7152, 0.0722) > 0.18 else "#ffffff"
+    return label_color(shown)
 
 
 def for_the_dark(svg):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..surveys.paper import open_paper
 from ..theory.statistics import mean_interval
+from .contrast import label_color
 from .plotted import figure_csv, note
 
 Color = tuple[float, float, float]
@@ -368,8 +369,6 @@ def color_labels(ax: Axes) -> None:
 
     Notes
     -----
-    The contrast is that of WCAG 2.1: white has more where the relative luminance of the cell is below 0.18.
-
     First used in the chapter *Estimators compared*.
 
     Examples
@@ -394,8 +393,7 @@ def color_labels(ax: Axes) -> None:
         row, column = int((y - top) / (bottom - top) * height), int((x - left) / (right - left) * width)
         *seen, alpha = map(float, colors[row, column])
         red, green, blue = (part * alpha + 1 - alpha for part in seen)  # on a white page
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
-        label.set_color("white" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.18 else "black")
+        label.set_color(label_color((red, green, blue)))
         label.set_gid(f"on-{mpl.colors.to_hex((red, green, blue))[1:]}-{number}")
 
 
